@@ -1,0 +1,172 @@
+# splitvault: every step of development. `just` alone lists them; `./justw` gets just itself.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# DESTDIR: where `install` puts the tree (`just install DESTDIR=/some/dir`, or DESTDIR=/ for this very machine).
+# version: what `--version` prints.
+# CGO_ENABLED: shipped programs are static; only the race detector needs a C compiler.
+# GOFLAGS: a clone that belongs to another user has no commit that Go may read.
+# plain, booting: packages whose tests boot no qube, and those that do (they import the bench).
+
+DESTDIR := env('DESTDIR', '')
+version := env('SPLITVAULT_VERSION', `GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty 2>/dev/null || echo devel`)
+tools := env('XDG_CACHE_HOME', env('HOME', '/root') / '.cache') / 'splitvault/bin'
+golangci := 'v2.15.0'
+export CGO_ENABLED := '0'
+export GOFLAGS := env('GOFLAGS', '') + ' -buildvcs=false'
+imports := "go list -f '{{.ImportPath}} {{join .Imports \" \"}} {{join .TestImports \" \"}} {{join .XTestImports \" \"}} ' ./..."
+plain := imports + " | grep -vE '/test/(scripts|figures|qubes/bench) ' | cut -d' ' -f1"
+booting := imports + " | grep -E '/test/qubes/bench ' | cut -d' ' -f1"
+gotest := 'go run ./test/rails/cmd/gotest -count=1'
+
+# List the recipes
+[group('about')]
+default:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+
+# Show SSH through two make-believe qubes on this machine, without root
+[group('about')]
+demo *ARGS: build
+    @mkdir -p build/test
+    @go build -trimpath -o build/test/ ./test/demo ./test/qubes/cmd/qrexec
+    @build/test/demo -build build {{ ARGS }}
+
+# Build daemons into build/lib and commands into build/bin
+[group('build')]
+build:
+    @mkdir -p build/lib build/bin
+    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o build/lib/ ./daemons/...
+    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o build/bin/ ./cmd/...
+
+# Install daemons, commands, units, the template's files and man pages under DESTDIR
+[group('build')]
+install dest=DESTDIR: build
+    go run ./test/rails/cmd/install {{ quote(trim_start_match(dest, 'DESTDIR=')) }}
+
+# Remove what `build` made (caches under ~/.cache stay)
+[group('build')]
+clean:
+    rm -rf build
+
+# Install the packages of this machine that `test` needs (root or sudo)
+[group('build')]
+deps:
+    test/rails/packages.sh test
+
+# Everything that CI runs; ends with what could not be run
+[group('test')]
+test:
+    go run ./test/rails/cmd/gate {{ quote(just_executable()) }}
+
+# Unit tests
+[group('test')]
+unit:
+    {{ gotest }} $({{ plain }})
+
+# Unit tests under the race detector
+[group('test')]
+race:
+    CGO_ENABLED=1 {{ gotest }} -race $({{ plain }})
+
+# Every fuzz target for TIME each
+[group('test')]
+fuzz time='5s':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    targets=$(go test -list '^Fuzz' $({{ plain }}) | awk '/^Fuzz/ {name[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $2; n = 0}')
+    [ -n "$targets" ] || { echo 'no fuzz target found' >&2; exit 1; }
+    try() { go test -run '^$' -fuzz "^$1\$" -fuzztime "$3" "$2" </dev/null 2>&1 | tee "$log"; }
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    while read -r name package; do
+        try "$name" "$package" {{ quote(time) }} && continue
+        # Go may take the end of the time itself for a failure, in a slow target. Then
+        # no input is written down, and it must get through without a clock.
+        grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log" && try "$name" "$package" 200x || exit 1
+    done <<<"$targets"
+
+# The built programs against real ssh, git and the qrexec emulator
+[group('test')]
+scripts: build
+    {{ gotest }} ./test/scripts
+
+# The two-qube bench: real systemd on Debian 12 and 13 (root)
+[group('test')]
+qubes: build
+    {{ gotest }} -p 1 -timeout 20m $({{ booting }})
+
+# One scenario of the bench on both roots: `just scenario ssh-list`
+[group('test')]
+scenario NAME: build
+    go test -count=1 -v -run {{ quote('Scenarios/.*/' + NAME + '$') }} ./test/qubes
+
+# Figures: every Go benchmark for TIME each, then whole connections in booted qubes (root; ARGS: -short)
+[group('test')]
+bench time='1s' *ARGS: build
+    go test -run '^$' -bench . -benchmem -benchtime {{ quote(time) }} $({{ plain }}) | grep -vE '^(PASS|ok |goos|goarch)|no test files'
+    go run ./test/figures {{ ARGS }}
+
+# The pictures of real prompts in docs/prompts, drawn anew
+[group('build')]
+screenshots:
+    go run ./test/screenshots docs/prompts
+
+# All checks of source, units, policy, shell and manual pages
+[group('check')]
+lint: fmt-check vet golangci mod shell units policy man
+
+# Format Go, shell and this file
+[group('check')]
+fmt:
+    go tool gofumpt -w .
+    go tool shfmt -w justw .ci/run $(go tool shfmt -f units templatevm dom0 test)
+    {{ quote(just_executable()) }} --unstable --fmt
+
+# Formatting: gofumpt and just (shfmt is part of `shell`)
+[group('check')]
+fmt-check:
+    @files=$(go tool gofumpt -l .); [ -z "$files" ] || { printf 'not formatted (just fmt): %s\n' $files >&2; exit 1; }
+    {{ quote(just_executable()) }} --unstable --fmt --check
+
+# go vet and staticcheck
+[group('check')]
+vet:
+    go vet ./...
+    go tool staticcheck ./...
+
+# golangci-lint at its pinned version, fetched once into the cache
+[group('check')]
+golangci:
+    @[ "$({{ quote(tools / 'golangci-lint') }} version --short 2>/dev/null)" = {{ quote(trim_start_match(golangci, 'v')) }} ] || GOBIN={{ quote(tools) }} go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@{{ golangci }}
+    {{ quote(tools / 'golangci-lint') }} run ./...
+
+# go.mod is tidy and builds with nothing but what it names
+[group('check')]
+mod:
+    go mod tidy -diff
+    @! grep -nE '^[[:space:]]*(replace|exclude|toolchain)\>' go.mod
+
+# shellcheck, shfmt and the length of every shell file
+[group('check')]
+shell:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    files=$(go tool shfmt -f . | grep -v '^build/')
+    go tool shfmt -d $files
+    shellcheck --shell=sh $files
+    wc -l $files | awk '$2 != "total" && $1 > 40 {print $2 ": " $1 " lines of shell; over 40 it is a Go program"; bad = 1} END {exit bad}' >&2
+
+# systemd-analyze over the units as installed; any word it prints is a failure
+[group('check')]
+units: build
+    go run ./test/rails/cmd/unitcheck
+
+# The dom0 policy, read as a qube's dom0 would
+[group('check')]
+policy:
+    go run ./test/qubes/cmd/policycheck dom0/policy.d
+
+# mandoc over every manual page; a warning is a failure
+[group('check')]
+man:
+    @pages=$(find templatevm/usr/share/man -name '*.[1-9]'); [ -n "$pages" ] || { echo 'no manual pages found' >&2; exit 1; }; mandoc -T lint -W warning $pages

@@ -1,0 +1,4 @@
+package confine
+
+// NoFiles is one layer of Guard, to be tried alone.
+var NoFiles = noFiles

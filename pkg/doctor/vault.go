@@ -1,0 +1,167 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/splitvault/splitvault/pkg/journal"
+	"github.com/splitvault/splitvault/pkg/rules"
+)
+
+const (
+	rpcService = "qubes.Ssh"
+	guard      = "/usr/lib/splitvault/ssh-guard"
+)
+
+// Directories of qrexec, the first that has the service's name wins
+// (qubes-core-qrexec, libqrexec/qrexec.h).
+var (
+	serviceDirs = [...]string{"/run/qubes-rpc/", "/usr/local/etc/qubes-rpc/", "/etc/qubes-rpc/"}
+	configDirs  = [...]string{"/run/qubes/rpc-config/", "/usr/local/etc/qubes/rpc-config/", "/etc/qubes/rpc-config/"}
+)
+
+// contradiction: a switch in the template is meant to spare vaults, one for this
+// very qube is a mistake.
+func (d *diagnosis) contradiction(context.Context) (Result, bool) {
+	if d.exists(vaultFile) && d.exists(serviceFile) {
+		return warning("service", "both splitvault-vault and splitvault-ssh are on; as a vault, this qube gets no socket of its own",
+			dom0("qvm-service %s splitvault-ssh off   (or splitvault-vault, whichever is wrong)", d.self())), true
+	}
+	return Result{}, true
+}
+
+// handler finds out which program qrexec starts for qubes.Ssh.
+func (d *diagnosis) handler(context.Context) (Result, bool) {
+	for _, dir := range serviceDirs {
+		path := dir + rpcService
+		if !d.exists(path) {
+			continue
+		}
+		if to, err := d.env.Readlink(path); err != nil || to != guard {
+			return problem("handler", path+" is not splitvault's: another program answers qubes.Ssh, without its rules",
+				Step{Where: place(d, dir), Do: "sudo rm " + path + "   (after a look at it; in a template, install splitvault again then)"}, d.restart()), false
+		}
+		if info, err := d.env.Lstat(guard); err != nil || info.Mode()&0o111 == 0 {
+			return problem("handler", guard+" is missing or not executable",
+				Step{Where: "template", Do: "install splitvault (again), then shut the template down"}, d.restart()), false
+		}
+		return ok("handler", "ssh-guard answers qubes.Ssh"), true
+	}
+	return problem("handler", "no /etc/qubes-rpc/qubes.Ssh: clients get exit code 127",
+		Step{Where: "template", Do: "install splitvault, then shut the template down"}, d.restart()), false
+}
+
+// place says where a file of qrexec's directories is to be changed: /etc comes
+// anew from the template at each start.
+func place(d *diagnosis, dir string) string {
+	if strings.HasPrefix(dir, "/etc/") {
+		return "template"
+	}
+	return d.self()
+}
+
+// rpcConfig knows the one setting of qrexec that makes calls hang.
+func (d *diagnosis) rpcConfig(context.Context) (Result, bool) {
+	for _, dir := range configDirs {
+		text, err := d.env.ReadFile(dir + rpcService)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			key, value, _ := strings.Cut(line, "=")
+			if value = strings.TrimSpace(value); strings.TrimSpace(key) == "wait-for-session" && value != "0" && value != "false" {
+				return warning("rpc-config", dir+rpcService+" has wait-for-session: without a graphical session here every call hangs for ever",
+					Step{Where: place(d, dir), Do: "remove that line"}), true
+			}
+		}
+		break
+	}
+	return Result{}, true
+}
+
+// silence makes sure that the shell which qrexec starts services with in a
+// qube without session says nothing: its words would come before the guard's.
+func (d *diagnosis) silence(ctx context.Context) (Result, bool) {
+	out, err := d.env.Run(ctx, "/bin/sh", "-lc", ":")
+	switch {
+	case err != nil:
+		return problem("profile", "a login shell does not end here: calls without a graphical session hang",
+			d.here("sh -lxc :   (shows where; look at ~/.profile and /etc/profile.d)")), true
+	case out.Stdout != "":
+		return problem("profile", "a profile file prints text, which clients get in place of an answer: "+journal.Quote(out.Stdout),
+			d.here("sh -lc : | head   (find the line in ~/.profile or /etc/profile.d, and send it to standard error: >&2)")), true
+	}
+	return Result{}, true
+}
+
+// rules reads the file that decides.
+func (d *diagnosis) rules(context.Context) (Result, bool) {
+	check := d.here("splitvault rules check   (and see splitvault-rules(5))")
+	file, err := d.env.Rules()
+	if errors.Is(err, rules.ErrNoFile) {
+		d.file = rules.Default()
+		return ok("rules", "no rules.toml: for every qube that dom0 lets through, each login and signature is asked about, all else is refused"), true
+	}
+	if err != nil {
+		return problem("rules", "a mistake, so every request is refused:\n"+err.Error(), check), true
+	}
+	d.file = file
+	count := map[rules.Decision]int{}
+	notices := false
+	for _, rule := range file.SSH.Rules {
+		count[*rule.Decision]++
+		notices = notices || rule.Notify
+	}
+	text := fmt.Sprintf("%s: %d rules for ssh", file.Path, len(file.SSH.Rules))
+	if len(file.SSH.Rules) == 1 {
+		text = file.Path + ": 1 rule for ssh"
+	}
+	switch {
+	case count[rules.Allow] == 0 && count[rules.Ask] == 0:
+		return problem("rules", text+", none of them allows or asks anything", d.here("add one; see splitvault-rules(5)")), true
+	case len(file.Warnings) > 0:
+		for _, w := range file.Warnings {
+			text += "\n" + w.Error()
+		}
+		return warning("rules", text, check), true
+	case notices:
+		return warning("rules", text+"; notify has no effect in this version, no notification is sent",
+			d.here("splitvault log -f   (shows each use as it happens)")), true
+	}
+	return ok("rules", "%s", text), true
+}
+
+// hosts reads the known hosts, by which a destination is believed.
+func (d *diagnosis) hosts(context.Context) (Result, bool) {
+	if d.file == nil {
+		return Result{}, true
+	}
+	known, err := d.env.KnownHosts(d.file.SSH.ShippedKnownHosts)
+	if err != nil {
+		return problem("hosts", fmt.Sprintf("no destination is believed, and rules with hosts never match: %v", err),
+			d.here("correct that file, or its permissions")), true
+	}
+	if missing := d.file.UnknownHosts(known.Has); len(missing) > 0 {
+		var lines []string
+		for _, p := range missing {
+			lines = append(lines, p.Error())
+		}
+		return warning("hosts", strings.Join(lines, "\n"),
+			d.here("write that host's line to ~/.ssh/known_hosts   (from a qube that has been there; compare the fingerprint)")), true
+	}
+	if count, first := known.Bad(); count > 0 {
+		return warning("hosts", fmt.Sprintf("lines of known_hosts that cannot be read, and are passed over: %d, the first is %s", count, first),
+			d.here("correct or remove them")), true
+	}
+	return Result{}, true
+}
+
+// network: a vault's strength is that nothing can call out.
+func (d *diagnosis) network(ctx context.Context) (Result, bool) {
+	if gateway, found := d.qubesDB(ctx, "/qubes-gateway"); found && gateway != "" {
+		return warning("network", "this qube has a network; a vault should have none", dom0("qvm-prefs %s netvm ''", d.self())), true
+	}
+	return Result{}, true
+}

@@ -1,0 +1,68 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Remember is how long a person's yes may last, in rules.toml "90s", "5m", "8h",
+// or "0s" for once.
+type Remember time.Duration
+
+const (
+	// defaultRemember is for rules without remember in a file without one.
+	defaultRemember = Remember(5 * time.Minute)
+	// maxRemember: what a person allows ends with the vault's session anyway.
+	maxRemember = Remember(24 * time.Hour)
+)
+
+// UnmarshalText accepts whole seconds, minutes and hours up to a day.
+func (r *Remember) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < 0 || d%time.Second != 0 || strings.ContainsAny(string(text), "+-.") {
+		return fmt.Errorf("%q is no duration: write \"90s\", \"5m\", \"8h\", or \"0s\" for once", text)
+	}
+	if Remember(d) > maxRemember {
+		return fmt.Errorf("%q is too long: at most %v", text, maxRemember)
+	}
+	*r = Remember(d)
+	return nil
+}
+
+// String writes "8h" where time.Duration has "8h0m0s".
+func (r Remember) String() string {
+	s := time.Duration(r).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// remember is how long a person's yes to a use of this rule may last.
+func (s *SSH) remember(rule *SSHRule, qube string) time.Duration {
+	if disposable(qube) && !strings.HasPrefix(rule.Qube.String(), "disp") {
+		return 0
+	}
+	longest := defaultRemember
+	switch {
+	case rule.Remember != nil && s.Remember != nil:
+		longest = min(*rule.Remember, *s.Remember)
+	case rule.Remember != nil:
+		longest = *rule.Remember
+	case s.Remember != nil:
+		longest = *s.Remember
+	}
+	return time.Duration(longest)
+}
+
+// disposable tells whether dom0 gives the name to one disposable after another:
+// "disp" and digits (qubes-core-admin, qubes/vm/dispvm.py). Nothing lasts for such
+// a name, unless a rule speaks of these names literally.
+func disposable(qube string) bool {
+	digits, ok := strings.CutPrefix(qube, "disp")
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}

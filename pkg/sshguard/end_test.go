@@ -1,0 +1,238 @@
+package sshguard_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"github.com/splitvault/splitvault/pkg/sshagent"
+	"github.com/splitvault/splitvault/pkg/sshagent/bind"
+	"github.com/splitvault/splitvault/pkg/sshguard"
+)
+
+// touch is an agent whose key waits for a finger that does not come.
+type touch struct {
+	*vault
+	asked chan struct{}
+}
+
+func newTouch(v *vault) *touch { return &touch{v, make(chan struct{}, 10)} }
+
+func (a *touch) Sign(ctx context.Context, _ *bind.List, _ bool, _ sshagent.Frame) (sshagent.Frame, error) {
+	a.asked <- struct{}{}
+	<-ctx.Done()
+	return sshagent.Frame{}, context.Cause(ctx)
+}
+
+func TestEndsOfInput(t *testing.T) {
+	t.Parallel()
+	list := string(sshagent.RequestIdentities().Bytes())
+	for _, row := range []struct {
+		name, input string
+		answers     int
+		bad         bool
+	}{
+		{"nothing", "", 0, false},
+		{"a newline, as people look whether the service is there", "\n", 0, false},
+		{"three bytes", "\x00\x00\x00", 0, false},
+		{"a length and no message", "\x00\x00\x00\x01", 0, true},
+		{"half a message", list[:3] + "\x05\x0b", 0, true},
+		{"a request", list, 1, false},
+		{"a request and half of another", list + "\x00\x00", 1, true},
+		{"many requests at once", list + list + list + list + list + list + list + list + list + list + list + list, 12, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := call(t, parseRules(t, allowAll), newVault(t, ed25519Key(t, "key").AddedKey))
+			c.send([]byte(row.input))
+			if err := c.conn.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.end(5 * time.Second); errors.Is(err, sshguard.ErrBadRequest) != row.bad || !row.bad && err != nil {
+				t.Errorf("ended by %v", err)
+			}
+			if c.guard.Stats.Answers != row.answers {
+				t.Errorf("%d answers, want %d", c.guard.Stats.Answers, row.answers)
+			}
+		})
+	}
+}
+
+// Clients of an agent never half-close: the end of input means that nobody waits
+// for the touch any more, also if more requests were sent ahead.
+func TestEndOfInputCancelsWhatWaits(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]int{"one request": 0, "requests sent ahead": 4} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := ed25519Key(t, "key")
+			a := newTouch(newVault(t, k.AddedKey))
+			c := call(t, parseRules(t, allowAll), a)
+			c.send(k.ask(t, k.login("session", nil)).Bytes())
+			<-a.asked
+			c.send(bytes.Repeat(sshagent.RequestIdentities().Bytes(), ahead))
+			if err := c.conn.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if err := c.end(5 * time.Second); !errors.Is(err, sshguard.ErrGone) {
+				t.Errorf("ended by %v", err)
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestAVanishedClientCancelsWhatWaits(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	a := newTouch(newVault(t, k.AddedKey))
+	ours, theirs := pair(t)
+	log, _ := logtest.NewNullLogger()
+	g := &sshguard.Guard{Qube: "work", Rules: parseRules(t, allowAll), Agents: []sshguard.Agent{a}, Log: log}
+	ctx, vanish := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Serve(ctx, theirs, theirs) }()
+	if _, err := ours.Write(k.ask(t, k.login("session", nil)).Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	<-a.asked
+	start := time.Now()
+	vanish(sshguard.ErrGone)
+	if err := <-ended; !errors.Is(err, sshguard.ErrGone) {
+		t.Errorf("ended by %v", err)
+	}
+	if took := time.Since(start); took > 300*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// bubble serves one call over a synchronous pipe, in a synctest bubble.
+func bubble(t *testing.T, g *sshguard.Guard) (ours net.Conn, ended chan error) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	log, _ := logtest.NewNullLogger()
+	g.Qube, g.Log = "work", log
+	ended = make(chan error, 1)
+	go func() {
+		ended <- g.Serve(t.Context(), theirs, theirs)
+		theirs.Close()
+	}()
+	return ours, ended
+}
+
+func TestASlowMessageEndsTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, ended := bubble(t, &sshguard.Guard{})
+		start := time.Now()
+		var writer sync.WaitGroup
+		defer writer.Wait()
+		writer.Go(func() {
+			for _, b := range []byte("\x00\x00\x00\x09\x0b........") {
+				if _, err := ours.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(3 * time.Second)
+			}
+		})
+		if err := <-ended; !errors.Is(err, sshguard.ErrBadRequest) {
+			t.Errorf("ended by %v", err)
+		}
+		if took := time.Since(start); took != sshagent.FrameTime {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestAnIdleCallStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, ended := bubble(t, &sshguard.Guard{})
+		time.Sleep(24 * time.Hour)
+		go func() { _, _ = ours.Write(sshagent.RequestIdentities().Bytes()) }()
+		reply := make([]byte, 5)
+		if _, err := io.ReadFull(ours, reply); err != nil || reply[4] != 5 {
+			t.Errorf("reply %q, %v", reply, err)
+		}
+		ours.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("ended by %v", err)
+		}
+	})
+}
+
+// A client that takes no answer holds the guard for a minute, and after the end
+// of its input for less than a second.
+func TestAClientThatDoesNotReadIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, ended := bubble(t, &sshguard.Guard{})
+		start := time.Now()
+		if _, err := ours.Write(sshagent.RequestIdentities().Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("ended well")
+		}
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestAClientThatNeitherReadsNorSendsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		requests, in := net.Pipe()
+		answers, out := net.Pipe()
+		defer answers.Close()
+		log, _ := logtest.NewNullLogger()
+		g := &sshguard.Guard{Qube: "work", Log: log}
+		ended := make(chan error, 1)
+		go func() { ended <- g.Serve(t.Context(), in, out) }()
+		if _, err := requests.Write(sshagent.RequestIdentities().Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		requests.Close()
+		if err := <-ended; !errors.Is(err, sshguard.ErrGone) {
+			t.Errorf("ended by %v", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A client that holds its call must not outlive a rule that was taken from it.
+func TestTheCallEndsWhenTheRulesChange(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	v := newVault(t, k.AddedKey)
+	var changed atomic.Bool
+	log, hook := logtest.NewNullLogger()
+	c := serve(t, &sshguard.Guard{
+		Qube: "work", Rules: parseRules(t, allowAll), Agents: []sshguard.Agent{v}, Log: log, Stale: changed.Load,
+	}, hook)
+	c.list()
+	changed.Store(true)
+	c.send(k.ask(t, sshsig("git")).Bytes())
+	if err := c.end(5 * time.Second); !errors.Is(err, sshguard.ErrStale) {
+		t.Errorf("ended with %v", err)
+	}
+	if v.signed() != 0 || len(c.rest()) != 0 {
+		t.Error("the request was answered by the old rules")
+	}
+}

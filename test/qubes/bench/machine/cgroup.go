@@ -1,0 +1,124 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const cgroupPrefix = "qubebench-"
+
+// cgroupRoot is where cgroup2 is mounted: below its usual place on hosts that
+// still have version 1 for the controllers.
+func cgroupRoot() (string, error) {
+	for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no cgroup2 mount at /sys/fs/cgroup or /sys/fs/cgroup/unified")
+}
+
+// Possible tells why no qube can be booted here, or nil.
+func Possible() error {
+	if os.Geteuid() != 0 {
+		return errors.New("booting qubes needs root")
+	}
+	root, err := cgroupRoot()
+	if err != nil {
+		return err
+	}
+	if err := unix.Access(root, unix.W_OK); err != nil {
+		return fmt.Errorf("cgroup2 at %q is not writable: %w", root, err)
+	}
+	return nil
+}
+
+// makeCgroup makes the directory a qube lives in, named after its supervisor.
+func makeCgroup(name string) (string, error) {
+	root, err := cgroupRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, cgroupPrefix+thisProcess().String()+"-"+name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", fmt.Errorf("making the qube's cgroup: %w", err)
+	}
+	return dir, nil
+}
+
+// removeCgroup removes a tree of cgroups whose processes are dying; the kernel
+// may take a moment to let go of them.
+func removeCgroup(dir string) error {
+	var err error
+	for try := range 200 {
+		if err = removeTree(dir); err == nil {
+			return nil
+		}
+		if try == 50 { // what entered the qube and has not noticed its end
+			_ = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("removing the cgroup %q: %w", dir, err)
+}
+
+func removeTree(dir string) error {
+	var dirs []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, p)
+		}
+		return nil // a cgroup that vanished meanwhile is what we want
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(dirs) {
+		if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepCgroups removes the cgroups of qubes whose supervisor is dead.
+func sweepCgroups() error {
+	root, err := cgroupRoot()
+	if err != nil {
+		return err
+	}
+	dirs, err := filepath.Glob(filepath.Join(root, cgroupPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		owner, ok := cgroupOwner(filepath.Base(dir))
+		if !ok || owner.alive() {
+			continue
+		}
+		if err := removeCgroup(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cgroupOwner reads the supervisor from a cgroup's name: qubebench-PID-START-NAME.
+func cgroupOwner(name string) (process, bool) {
+	f := strings.SplitN(strings.TrimPrefix(name, cgroupPrefix), "-", 3)
+	if len(f) != 3 {
+		return process{}, false
+	}
+	pid, err := strconv.Atoi(f[0])
+	return process{pid, f[1]}, err == nil
+}

@@ -1,0 +1,174 @@
+// Package roots builds and caches the Debian trees that the bench's qubes run
+// on. A root is a plain directory, used as the read-only lowest layer of each
+// qube's overlay, and never written to once it is there.
+package roots
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Suites are the Debian releases the bench boots, oldest first: bookworm has
+// systemd 252, trixie 257.
+func Suites() []string { return []string{"bookworm", "trixie"} }
+
+// packages is what a root has beside Debian's essential packages: a systemd
+// with user sessions, and the programs that scenarios drive. The names are the
+// same in both suites. yafc is the one command-line client that is built on
+// libssh; putty-tools, dropbear-bin, paramiko and asyncssh bring the other
+// implementations of an ssh agent's client. openssh-tests has the library that
+// plays a security key. With zenity, xvfb and xdotool a vault has a screen, a
+// prompt on it and a person before it.
+func packages() []string {
+	return []string{
+		"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd",
+		"procps", "iproute2", "socat", "ca-certificates", "strace", "xz-utils",
+		"openssh-client", "openssh-server", "openssh-tests", "git", "rsync", "dropbear-bin", "putty-tools", "yafc",
+		"python3-paramiko", "python3-asyncssh",
+		"gnupg", "gpg-agent", "scdaemon", "libnotify-bin",
+		"zenity", "xvfb", "xdotool",
+	}
+}
+
+// Cache is the directory that holds what the bench keeps between runs:
+// $XDG_CACHE_HOME/splitvault, by default ~/.cache/splitvault.
+func Cache() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache directory: %w", err)
+	}
+	return filepath.Join(base, "splitvault"), nil
+}
+
+// Dir is where the root of a suite is or will be. The name changes with the
+// list of packages, so that a cached root always has what this version needs.
+func Dir(suite string) (string, error) {
+	if !slices.Contains(Suites(), suite) {
+		return "", fmt.Errorf("no root %q: there are %s", suite, strings.Join(Suites(), " and "))
+	}
+	cache, err := Cache()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(suite + " minbase " + strings.Join(packages(), ",")))
+	return filepath.Join(cache, "roots", fmt.Sprintf("%s-%x", suite, sum[:6])), nil
+}
+
+// Build returns the directory of a suite's root, after making it with
+// mmdebstrap if it is not there yet (about a minute, 300 MB). What mmdebstrap
+// says goes to log. Runs at the same time wait for each other; a root appears
+// whole or not at all.
+func Build(ctx context.Context, suite string, log io.Writer) (string, error) {
+	dir, err := Dir(suite)
+	if err != nil {
+		return "", err
+	}
+	if built(dir) {
+		return dir, nil
+	}
+	if os.Geteuid() != 0 {
+		return "", fmt.Errorf("building the root %q: needs root, its files belong to many users", suite)
+	}
+	if _, err := exec.LookPath("mmdebstrap"); err != nil {
+		return "", fmt.Errorf("building the root %q: mmdebstrap is missing: apt-get install mmdebstrap debian-archive-keyring", suite)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("building the root %q: %w", suite, err)
+	}
+	unlock, err := lock(ctx, filepath.Join(filepath.Dir(dir), "."+suite+".lock"))
+	if err != nil {
+		return "", fmt.Errorf("building the root %q: %w", suite, err)
+	}
+	defer unlock()
+	if built(dir) { // while we waited
+		return dir, nil
+	}
+	if err := build(ctx, suite, dir, log); err != nil {
+		return "", fmt.Errorf("building the root %q: %w", suite, err)
+	}
+	return dir, nil
+}
+
+// build makes dir. The caller holds the suite's lock, so whatever half-built
+// directory is found belongs to a run that was killed.
+func build(ctx context.Context, suite, dir string, log io.Writer) error {
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".building-"+suite+"-*"))
+	if err != nil {
+		return err
+	}
+	for _, s := range stale {
+		if err := os.RemoveAll(s); err != nil {
+			return fmt.Errorf("removing a half-built root: %w", err)
+		}
+	}
+	building, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+suite+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(building)
+	if err := os.Chmod(building, 0o755); err != nil { // it becomes a qube's "/"
+		return err
+	}
+	// The parent-death signal follows the thread that starts the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	mmdebstrap := exec.CommandContext(ctx, "mmdebstrap",
+		"--mode=root", "--variant=minbase", "--format=directory",
+		// Pinned and snapshot mirrors serve Release files past their date.
+		`--aptopt=Acquire::Check-Valid-Until "false"`,
+		"--include="+strings.Join(packages(), ","),
+		suite, building)
+	mmdebstrap.Env = append(os.Environ(), "LC_ALL=C")
+	mmdebstrap.Stdout, mmdebstrap.Stderr = log, log
+	mmdebstrap.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	mmdebstrap.Cancel = func() error { return mmdebstrap.Process.Signal(syscall.SIGTERM) }
+	mmdebstrap.WaitDelay = 20 * time.Second
+	if err := mmdebstrap.Run(); err != nil {
+		return fmt.Errorf("running mmdebstrap (it needs a Debian mirror and Debian's archive keys: apt-get install debian-archive-keyring): %w", err)
+	}
+	if !built(building) {
+		return errors.New("mmdebstrap left no systemd in it")
+	}
+	return os.Rename(building, dir)
+}
+
+// built tells whether dir holds a root. Build renames only whole ones.
+func built(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "usr/lib/systemd/systemd"))
+	return err == nil
+}
+
+// lock takes an exclusive lock on a file, waiting until ctx ends.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("locking %q: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("waiting for another run that builds it: %w", context.Cause(ctx))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,153 @@
+// Command unitcheck holds the units against systemd-analyze(1), as they are
+// installed. Unknown keys and bad values only make it print, with exit code 0:
+// so any word that it prints is a failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/splitvault/splitvault/test/rails/stage"
+)
+
+func main() {
+	if err := check("."); err != nil {
+		fmt.Fprintln(os.Stderr, "unitcheck:", err)
+		os.Exit(1)
+	}
+}
+
+func check(src string) error {
+	dir, err := os.MkdirTemp("", "unitcheck-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	root := filepath.Join(dir, "root")
+	if _, err := stage.Install(src, root); err != nil {
+		return err
+	}
+	units, err := rebase(root, filepath.Join(dir, "units"))
+	if err != nil {
+		return err
+	}
+	if len(units) == 0 {
+		return errors.New("no unit is installed")
+	}
+	version, err := systemdVersion()
+	if err != nil {
+		return err
+	}
+	said, err := verify(dir, units)
+	var complaints []string
+	for line := range strings.Lines(said) {
+		if !expected(line, version) {
+			complaints = append(complaints, strings.NewReplacer(root, "", dir+"/", "").Replace(strings.TrimSpace(line)))
+		}
+	}
+	switch {
+	case len(complaints) > 0:
+		return fmt.Errorf("systemd-analyze of systemd %d says:\n%s", version, strings.Join(complaints, "\n"))
+	case err != nil:
+		return fmt.Errorf("running systemd-analyze: %w", err)
+	}
+	fmt.Printf("%d units: nothing to say for systemd %d\n", len(units), version)
+	return nil
+}
+
+// ours matches the paths in units that the project installs itself.
+var ours = regexp.MustCompile(`([=\s:@+!-])(/usr/lib/splitvault/|/usr/bin/(?:splitvault|qpass))`)
+
+// rebase copies the units that are installed below root to the directory to,
+// and puts root before each path of a program of ours: systemd-analyze looks
+// whether they are there, and its --root knows no user units. It returns the
+// copies.
+func rebase(root, to string) ([]string, error) {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return nil, err
+	}
+	from := filepath.Join(root, "usr/lib/systemd/user")
+	var units []string
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text = ours.ReplaceAll(text, []byte("${1}"+root+"${2}"))
+		if unit, ok := strings.CutSuffix(filepath.Base(filepath.Dir(path)), ".d"); ok {
+			stub, err := dropIn(to, unit, d.Name(), text)
+			units = append(units, stub)
+			return err
+		}
+		copied := filepath.Join(to, d.Name())
+		units = append(units, copied)
+		return os.WriteFile(copied, text, 0o600)
+	})
+	return units, err
+}
+
+// dropIn writes a drop-in for a socket of somebody else's, and a stand-in for that
+// socket: systemd-analyze reads drop-ins with their unit only.
+func dropIn(to, unit, name string, text []byte) (stub string, err error) {
+	service, ok := strings.CutSuffix(unit, ".socket")
+	if !ok {
+		return "", fmt.Errorf("a drop-in for %s: only for sockets is there a stand-in", unit)
+	}
+	files := map[string]string{
+		unit:                 "[Socket]\nListenStream=%t/stand-in\n",
+		service + ".service": "[Service]\nExecStart=/bin/true\n",
+		unit + ".d/" + name:  string(text),
+	}
+	if err := os.MkdirAll(filepath.Join(to, unit+".d"), 0o700); err != nil {
+		return "", err
+	}
+	for path, content := range files {
+		if err := os.WriteFile(filepath.Join(to, path), []byte(content), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(to, unit), nil
+}
+
+func verify(dir string, units []string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	// Manual pages of a tree that is not installed cannot be found by man(1).
+	cmd := exec.CommandContext(ctx, "systemd-analyze", append([]string{"--user", "--man=no", "verify"}, units...)...)
+	// Without this directory a machine that did not boot systemd has no user manager.
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+// expected tells the one line that is no complaint: PollLimitIntervalSec= came
+// with systemd 255, and older ones ignore it with a word.
+func expected(line string, version int) bool {
+	return version < 255 && strings.HasSuffix(strings.TrimSpace(line), "Unknown key 'PollLimitIntervalSec' in section [Socket], ignoring.")
+}
+
+var versionLine = regexp.MustCompile(`^systemd (\d+)`)
+
+func systemdVersion() (int, error) {
+	out, err := exec.Command("systemd-analyze", "--version").Output()
+	if err != nil {
+		return 0, fmt.Errorf("asking systemd-analyze for its version: %w", err)
+	}
+	match := versionLine.FindSubmatch(out)
+	if match == nil {
+		return 0, fmt.Errorf("systemd-analyze --version says %q", out)
+	}
+	return strconv.Atoi(string(match[1]))
+}
