@@ -38,10 +38,13 @@ func Paths(getenv func(string) string) []string {
 	return []string{filepath.Join(config, "splitvault", "rules.toml"), SystemFile}
 }
 
-// Load reads the first of the files that exists. Its error is [ErrNoFile], or
-// joins all mistakes, each a [Problem]; there are no rules then, and everything
-// is to be denied.
-func Load(paths ...string) (*File, error) {
+// Load reads the [ssh] part of the first of the files that exists. Its error is
+// [ErrNoFile], or joins all mistakes, each a [Problem]; there are no rules then,
+// and everything is to be denied.
+func Load(paths ...string) (*File, error) { return load(Parse, paths) }
+
+// load hands the text of the first file that exists to a service's parser.
+func load[F any](parse func(path string, text []byte) (*F, error), paths []string) (*F, error) {
 	for _, path := range paths {
 		// Without HOME the owner's own rules cannot be found; those of the
 		// template might allow more.
@@ -55,7 +58,7 @@ func Load(paths ...string) (*File, error) {
 		if err != nil {
 			return nil, Problem{Path: path, Text: err.Error()}
 		}
-		return Parse(path, text)
+		return parse(path, text)
 	}
 	return nil, fmt.Errorf("%w: looked for %s", ErrNoFile, strings.Join(paths, " and "))
 }

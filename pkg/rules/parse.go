@@ -30,30 +30,67 @@ type sshDocument struct {
 // maxRules bounds the rules of one service, as each is compared with all.
 const maxRules = 1000
 
-// Parse reads the text of a rules file. path is for messages. Its error joins
-// all mistakes, each a [Problem].
-func Parse(path string, text []byte) (*File, error) {
-	var doc document
-	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&doc); err != nil {
-		return nil, problems(path, err)
+// sshSection is what scan is to know of the [ssh] part.
+func sshSection() section {
+	return section{
+		name: "ssh", arrays: []string{"ssh.rule"}, free: []string{"ssh.agents"},
+		texts: []string{"ssh.remember", "ssh.rule.decision", "ssh.rule.remember"},
 	}
-	source, err := scan(path, text)
+}
+
+// Parse reads the [ssh] part of a rules file. path is for messages. Its error
+// joins all mistakes, each a [Problem].
+func Parse(path string, text []byte) (*File, error) {
+	doc, source, err := decode[document](path, text, sshSection(), sshHint)
 	if err != nil {
 		return nil, err
 	}
-	if len(source.rules) != len(doc.SSH.Rules) {
-		return nil, Problem{Path: path, Text: "write each rule as a [[ssh.rule]] table of its own"}
-	}
-	if len(doc.SSH.Rules) > maxRules {
-		return nil, Problem{Path: path, Text: fmt.Sprintf("more than %d rules", maxRules)}
+	if err := countRules(path, "ssh.rule", len(doc.SSH.Rules), source); err != nil {
+		return nil, err
 	}
 	ssh, found := buildSSH(doc.SSH, source)
-	file := &File{Path: path, SSH: ssh}
+	warnings, err := settle(path, found)
+	if err != nil {
+		return nil, err
+	}
+	return &File{Path: path, SSH: ssh, Warnings: warnings}, nil
+}
+
+// decode reads one section strictly, into a shape in which those of the others
+// are any, and finds where its things stand. hint tells what to write for a key
+// that the section does not have.
+func decode[D any](path string, text []byte, of section, hint func(key string) string) (doc D, where source, err error) {
+	var none D
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&doc); err != nil {
+		return none, source{}, problems(path, err, hint)
+	}
+	if where, err = scan(path, text, of); err != nil {
+		return none, source{}, err
+	}
+	return doc, where, nil
+}
+
+// countRules: what scan found must be what the decoder found, and not more than
+// can be compared with each other.
+func countRules(path, table string, decoded int, source source) error {
+	if len(source.tables[table]) != decoded {
+		return Problem{Path: path, Text: fmt.Sprintf("write each rule as a [[%s]] table of its own", table)}
+	}
+	if decoded > maxRules {
+		return Problem{Path: path, Text: fmt.Sprintf("more than %d rules", maxRules)}
+	}
+	return nil
+}
+
+// settle parts what was found, in the order of the lines: mistakes are the error,
+// joined, and without any the warnings are returned.
+func settle(path string, found []Problem) (warnings []Problem, err error) {
+	slices.SortStableFunc(found, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	var wrong []error
 	for _, p := range found {
 		p.Path = path
 		if p.Warning {
-			file.Warnings = append(file.Warnings, p)
+			warnings = append(warnings, p)
 			continue
 		}
 		wrong = append(wrong, p)
@@ -61,7 +98,7 @@ func Parse(path string, text []byte) (*File, error) {
 	if wrong != nil {
 		return nil, errors.Join(wrong...)
 	}
-	return file, nil
+	return warnings, nil
 }
 
 func buildSSH(doc sshDocument, source source) (SSH, []Problem) {
@@ -73,7 +110,7 @@ func buildSSH(doc sshDocument, source source) (SSH, []Problem) {
 	complete := true
 	for i := range ssh.Rules {
 		rule := &ssh.Rules[i]
-		rule.source = source.rules[i]
+		rule.source = source.tables["ssh.rule"][i]
 		mistakes := rule.mistakes()
 		complete = complete && !slices.ContainsFunc(mistakes, func(p Problem) bool { return !p.Warning })
 		found = append(found, mistakes...)
@@ -84,7 +121,6 @@ func buildSSH(doc sshDocument, source source) (SSH, []Problem) {
 	if complete {
 		found = append(found, ssh.check()...)
 	}
-	slices.SortStableFunc(found, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return ssh, found
 }
 
@@ -128,12 +164,13 @@ func agentPaths(untrustedName string, value any) (AgentPaths, error) {
 	return paths, nil
 }
 
-func problems(path string, err error) error {
+func problems(path string, err error, hint func(key string) string) error {
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		var wrong []error
 		for _, e := range missing.Errors {
 			line, _ := e.Position()
-			wrong = append(wrong, unknownKey(path, line, strings.Join(e.Key(), ".")))
+			key := strings.Join(e.Key(), ".")
+			wrong = append(wrong, Problem{Path: path, Line: line, Text: fmt.Sprintf("unknown key %q", key), Hint: hint(key)})
 		}
 		return errors.Join(wrong...)
 	}
@@ -144,15 +181,16 @@ func problems(path string, err error) error {
 	return Problem{Path: path, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 }
 
-func unknownKey(path string, line int, key string) Problem {
-	p := Problem{Path: path, Line: line, Text: fmt.Sprintf("unknown key %q", key)}
+func sshHint(key string) string {
 	switch {
 	case strings.HasPrefix(key, "ssh.rule"):
-		p.Hint = "a rule of [[ssh.rule]] has qube, agent, keys, purpose, users, hosts, decision, remember, rate and notify"
+		return "a rule of [[ssh.rule]] has qube, agent, keys, purpose, users, hosts, decision, remember, rate and notify"
 	case strings.HasPrefix(key, "ssh."):
-		p.Hint = "[ssh] has remember, comments, shipped_known_hosts, [ssh.agents] and [[ssh.rule]]"
+		return "[ssh] has remember, comments, shipped_known_hosts, [ssh.agents] and [[ssh.rule]]"
 	default:
-		p.Hint = "the file has [ssh], [ssh.agents] and [[ssh.rule]]"
+		return fileHint
 	}
-	return p
 }
+
+// fileHint is for a table that no service has.
+const fileHint = "the file has [ssh], [clef] and [pass], and the rules [[ssh.rule]], [[clef.rule]] and [[pass.rule]]"

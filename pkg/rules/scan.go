@@ -5,19 +5,32 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// source is what the decoder does not tell.
-type source struct {
-	rules []ruleSource   // of the [[ssh.rule]] tables, in their order
-	keys  map[string]int // line of each dotted key outside of them
+// section is the part of the file that is one service's. The parts of the others
+// are theirs to check: a mistake there denies nothing here.
+type section struct {
+	name   string   // "ssh", for the tables [ssh], [ssh.agents] and [[ssh.rule]]
+	arrays []string // its tables that may be there many times: "ssh.rule"
+	free   []string // its tables whose keys are names that the owner chose: "ssh.agents"
+	texts  []string // its settings that must be in quotes: "ssh.remember"
 }
 
-// ruleSource is where a rule stands.
+// has tells whether a dotted key is the section's.
+func (s section) has(key string) bool { return key == s.name || strings.HasPrefix(key, s.name+".") }
+
+// source is what the decoder does not tell.
+type source struct {
+	tables map[string][]ruleSource // of the section's arrays, in their order
+	keys   map[string]int          // line of each dotted key outside of them
+}
+
+// ruleSource is where a rule, or another table of an array, stands.
 type ruleSource struct {
 	line int
 	text string         // its lines, from [[ssh.rule]] to its last setting
@@ -43,10 +56,10 @@ func (s ruleSource) id() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// scan walks over the document once more, for where things stand, and for what
-// the decoder takes although it is wrong here.
-func scan(path string, text []byte) (source, error) {
-	s := scanner{text: text, line: 1, source: source{keys: map[string]int{}}}
+// scan walks over the document once more, for where the section's things stand,
+// and for what the decoder takes although it is wrong there.
+func scan(path string, text []byte, of section) (source, error) {
+	s := scanner{section: of, text: text, line: 1, source: source{tables: map[string][]ruleSource{}, keys: map[string]int{}}}
 	s.parser.Reset(text)
 	for s.parser.NextExpression() {
 		if wrong := s.expression(); wrong != "" {
@@ -61,14 +74,15 @@ func scan(path string, text []byte) (source, error) {
 }
 
 type scanner struct {
-	parser unstable.Parser
-	text   []byte
-	source source
+	parser  unstable.Parser
+	section section
+	text    []byte
+	source  source
 
 	offset, line int    // of the expression at hand
 	table        string // it belongs to
 	rule         int    // offset of the rule at hand, if isRule
-	isRule       bool
+	isRule       bool   // table is one of the section's arrays
 }
 
 // expression takes the next table or setting, and returns what is wrong with it.
@@ -78,29 +92,43 @@ func (s *scanner) expression() (wrong string) {
 	switch node.Kind {
 	case unstable.Table, unstable.ArrayTable:
 		s.endRule(s.offset)
-		s.table, s.isRule = key, node.Kind == unstable.ArrayTable && key == "ssh.rule"
+		s.table, s.isRule = key, node.Kind == unstable.ArrayTable && slices.Contains(s.section.arrays, key)
 		if s.isRule {
 			s.rule = s.offset
-			s.source.rules = append(s.source.rules, ruleSource{line: s.line, keys: map[string]int{}})
+			s.source.tables[key] = append(s.source.tables[key], ruleSource{line: s.line, keys: map[string]int{}})
 		}
 	case unstable.KeyValue:
 		if s.isRule {
-			s.source.rules[len(s.source.rules)-1].keys[key] = s.line
+			s.current().keys[key] = s.line
 		}
 		if key = strings.TrimPrefix(s.table+"."+key, "."); !s.isRule {
 			s.source.keys[key] = s.line
 		}
-		if wrong := wrongValue(key, node.Value()); wrong != "" {
+		if wrong := s.section.wrongValue(key, node.Value()); wrong != "" {
 			return wrong
 		}
 	}
-	// Names of agents, and what other services check, may have capitals.
-	free := strings.HasPrefix(key, "ssh.agents.") || strings.HasPrefix(key, "clef.") || strings.HasPrefix(key, "pass.")
-	if !free && strings.ContainsFunc(key, oddInKey) {
+	if s.isStrict(key) && strings.ContainsFunc(key, oddInKey) {
 		return fmt.Sprintf("unknown key %q: keys are lower case", key)
 	}
 	return ""
 }
+
+// current is the table of an array that is being read.
+func (s *scanner) current() *ruleSource {
+	all := s.source.tables[s.table]
+	return &all[len(all)-1]
+}
+
+// isStrict: names that the owner chose, and what other services check, may have
+// capitals.
+func (s *scanner) isStrict(key string) bool {
+	other := slices.ContainsFunc(services(), func(name string) bool { return name != s.section.name && section{name: name}.has(key) })
+	return !other && !slices.ContainsFunc(s.section.free, func(table string) bool { return strings.HasPrefix(key, table+".") })
+}
+
+// services are the names of all sections.
+func services() []string { return []string{"ssh", "clef", "pass"} }
 
 // keyOf returns a node's dotted key, and moves on to the line it stands on.
 func (s *scanner) keyOf(node *unstable.Node) string {
@@ -135,17 +163,16 @@ func (s *scanner) endRule(end int) {
 		}
 		lines = lines[:len(lines)-1]
 	}
-	s.source.rules[len(s.source.rules)-1].text = strings.TrimRight(strings.Join(lines, ""), "\r\n")
+	s.current().text = strings.TrimRight(strings.Join(lines, ""), "\r\n")
 }
 
 // wrongValue finds values that the decoder takes: tables in one line, whose keys
 // are not seen here, and numbers for texts that are numbers in Go.
-func wrongValue(key string, value *unstable.Node) string {
-	if value.Kind == unstable.InlineTable && (key == "ssh" || strings.HasPrefix(key, "ssh.")) {
+func (s section) wrongValue(key string, value *unstable.Node) string {
+	if value.Kind == unstable.InlineTable && s.has(key) {
 		return fmt.Sprintf("write %q as a table of its own, [%s]", key, key)
 	}
-	wantsText := key == "ssh.rule.decision" || key == "ssh.rule.remember" || key == "ssh.remember"
-	if wantsText && value.Kind != unstable.String {
+	if slices.Contains(s.texts, key) && value.Kind != unstable.String {
 		return fmt.Sprintf("%q is no text: write it in quotes", value.Data)
 	}
 	return ""

@@ -29,7 +29,10 @@ func Suites() []string { return []string{"bookworm", "trixie"} }
 // libssh; putty-tools, dropbear-bin, paramiko and asyncssh bring the other
 // implementations of an ssh agent's client. openssh-tests has the library that
 // plays a security key. With zenity, xvfb and xdotool a vault has a screen, a
-// prompt on it and a person before it.
+// prompt on it and a person before it; sway is the same for Wayland, and tmux for
+// a terminal. pass is the store of split pass, and what follows it the programs
+// that its clients use; curl and node are clients of split Clef, xterm the
+// terminal that Clef's own prompts need.
 func packages() []string {
 	return []string{
 		"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd",
@@ -37,7 +40,9 @@ func packages() []string {
 		"openssh-client", "openssh-server", "openssh-tests", "git", "rsync", "dropbear-bin", "putty-tools", "yafc",
 		"python3-paramiko", "python3-asyncssh",
 		"gnupg", "gpg-agent", "scdaemon", "libnotify-bin",
-		"zenity", "xvfb", "xdotool",
+		"zenity", "xvfb", "xdotool", "pinentry-gtk2", "pinentry-curses", "sway", "tmux",
+		"pass", "oathtool", "xclip", "wl-clipboard", "wtype", "suckless-tools", "rofi", "fuzzel", "fzf",
+		"curl", "nodejs", "xterm",
 	}
 }
 
