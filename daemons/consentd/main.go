@@ -21,6 +21,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/consentd"
 	"github.com/splitvault/splitvault/pkg/journal"
+	"github.com/splitvault/splitvault/pkg/notify"
 	"github.com/splitvault/splitvault/pkg/prompt"
 	"github.com/splitvault/splitvault/pkg/rundir"
 	"github.com/splitvault/splitvault/pkg/version"
@@ -92,7 +93,10 @@ func serve(log logrus.FieldLogger, times consentd.Times) error {
 		Program: prompt.First(prompt.Zenity{}, prompt.Pinentry{}), Times: times,
 		Getenv: os.Getenv, Session: consentd.UserSession(os.Getenv), Log: log,
 	}
-	server := &consentd.Server{Desk: consentd.NewDesk(times, consent.HoldsIn(dir), person, log), Log: log}
+	notices := consentd.NewNotices(func(ctx context.Context, summary, body string) error {
+		return notify.Send(ctx, os.Getenv, summary, body)
+	}, log)
+	server := &consentd.Server{Desk: consentd.NewDesk(times, consent.HoldsIn(dir), person, log), Notices: notices, Log: log}
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 		return fmt.Errorf("telling the service manager: %w", err)
 	}

@@ -68,11 +68,7 @@ func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) up
 	}
 	knowHosts(log, firewall)
 	firewall.Rates = call.Rates(firewall.Rules.Rated(firewall.Qube, string(firewall.Agent)))
-	if firewall.Rules.Asks(firewall.Qube, string(firewall.Agent)) {
-		if person := call.Person(ctx); person != nil {
-			firewall.Person = person
-		}
-	}
+	reachPerson(ctx, call, firewall)
 	for _, a := range agents {
 		firewall.Agents = append(firewall.Agents, a)
 	}
@@ -121,4 +117,20 @@ func knowHosts(log logrus.FieldLogger, firewall *sshguard.Guard) {
 	}
 	firewall.KnownHosts = db
 	firewall.Candidates = append(firewall.Rules.HostNames(), knownhosts.Candidates(knownhosts.ConfigPaths(os.Getenv)...)...)
+}
+
+// reachPerson connects to consentd if a rule may ask about this qube or tell of it.
+func reachPerson(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) {
+	qube, agent := firewall.Qube, string(firewall.Agent)
+	asks, notifies := firewall.Rules.Asks(qube, agent), firewall.Rules.Notifies(qube, agent)
+	switch {
+	case asks:
+		if person := call.Person(ctx); person != nil {
+			firewall.Person, firewall.Notices = person, person
+		}
+	case notifies:
+		if desktop := call.Desktop(ctx); desktop != nil {
+			firewall.Notices = desktop
+		}
+	}
 }

@@ -68,27 +68,40 @@ func (s *SSH) Request() Request {
 	return r
 }
 
+// Notice tells of the use instead of asking for it.
+func (s *SSH) Notice(allowed bool) Notice {
+	text := s.deed()
+	if s.Label != "" {
+		text += ", key " + Printable(s.Label, 60)
+	}
+	return Notice{Service: "ssh", Qube: Printable(s.Qube, MaxText), Allowed: allowed, Text: text[:min(len(text), MaxText)]}
+}
+
 func (s *SSH) isLogin() bool { return s.Purpose == "login" || s.Purpose == "forwarded-login" }
 
-// The client chose the user name and the namespace: they come last, and quoted.
 func (s *SSH) question() string {
-	qube := Printable(s.Qube, 64)
+	return fmt.Sprintf("Allow the qube %s to %s?", Printable(s.Qube, 64), s.deed())
+}
+
+// deed is what a yes allows. The client chose the user name and the namespace: they
+// come last, and quoted.
+func (s *SSH) deed() string {
 	kind, namespace, _ := strings.Cut(s.Purpose, ":")
 	switch {
 	case s.isLogin() && s.Host != "":
-		return fmt.Sprintf("Allow the qube %s to log in at %s as %s?", qube, Printable(s.Host, 100), quote(s.User))
+		return fmt.Sprintf("log in at %s as %s", Printable(s.Host, 100), quote(s.User))
 	case s.isLogin():
-		return fmt.Sprintf("Allow the qube %s to log in at an UNVERIFIED host as %s?", qube, quote(s.User))
+		return "log in at an UNVERIFIED host as " + quote(s.User)
 	case kind == "sshsig" && namespace == "git":
-		return fmt.Sprintf("Allow the qube %s to sign a git commit or tag?", qube)
+		return "sign a git commit or tag"
 	case kind == "sshsig":
-		return fmt.Sprintf("Allow the qube %s to sign for the namespace %s?", qube, quote(namespace))
+		return "sign for the namespace " + quote(namespace)
 	case kind == "certificate":
-		return fmt.Sprintf("Allow the qube %s to ISSUE A CERTIFICATE with this key?", qube)
+		return "ISSUE A CERTIFICATE with this key"
 	case kind == "hostkey":
-		return fmt.Sprintf("Allow the qube %s to POSE AS THE HOST of this key?", qube)
+		return "POSE AS THE HOST of this key"
 	default:
-		return fmt.Sprintf("Allow the qube %s to SIGN ANYTHING with this key?", qube)
+		return "SIGN ANYTHING with this key"
 	}
 }
 

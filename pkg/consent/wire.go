@@ -31,6 +31,7 @@ type Message struct {
 	Show   *struct{} `json:"show,omitempty"`
 	Revoke *Which    `json:"revoke,omitempty"`
 	Pause  *Pause    `json:"pause,omitempty"`
+	Notice *Notice   `json:"notice,omitempty"` // the only one without an answer
 }
 
 // Question is a request on the wire, with the guard's own screen.
@@ -124,7 +125,7 @@ func ParseMessage(untrusted []byte) (Message, error) {
 		return Message{}, err
 	}
 	parts := 0
-	for _, there := range []bool{m.Ask != nil, m.Show != nil, m.Revoke != nil, m.Pause != nil} {
+	for _, there := range []bool{m.Ask != nil, m.Show != nil, m.Revoke != nil, m.Pause != nil, m.Notice != nil} {
 		if there {
 			parts++
 		}
@@ -150,6 +151,8 @@ func (m Message) check() error {
 			return fmt.Errorf("%w: a pause of %d minutes", ErrProtocol, m.Pause.Minutes)
 		}
 		return checkTexts([]string{m.Pause.Qube})
+	case m.Notice != nil:
+		return m.Notice.Check()
 	}
 	return nil
 }

@@ -28,8 +28,9 @@ const (
 
 // Server serves the socket.
 type Server struct {
-	Desk *Desk
-	Log  logrus.FieldLogger
+	Desk    *Desk
+	Notices *Notices
+	Log     logrus.FieldLogger
 
 	conns atomic.Int32
 }
@@ -79,7 +80,7 @@ func (s *Server) endWhenIdle(ctx context.Context, end func()) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if s.conns.Load() == 0 && s.Desk.Idle() {
+			if s.conns.Load() == 0 && s.Desk.Idle() && s.Notices.Idle() {
 				s.Log.Info("nothing left to do")
 				end()
 				return
@@ -109,6 +110,10 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 				log.WithField(journal.Err, err).Error("a client is refused")
 			}
 			return
+		}
+		if message.Notice != nil {
+			s.Notices.Tell(ctx, *message.Notice)
+			continue
 		}
 		reply, ok := s.reply(ctx, conn, reader, message)
 		if !ok || write(conn, reply) != nil {

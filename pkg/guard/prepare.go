@@ -75,3 +75,15 @@ func (c *Call) Person(ctx context.Context) *consent.Client {
 	}
 	return person
 }
+
+// Desktop is Person for calls of which the rules only have something told
+// (consent.Client.Notify), and which must not wait long for that; nil: nobody can
+// be told.
+func (c *Call) Desktop(ctx context.Context) *consent.Client {
+	desktop, err := consent.DialForNotices(ctx, os.Getenv)
+	if err != nil {
+		c.Log.WithField(journal.Err, err).Warn("nobody can be told of what the rules allow")
+		return nil
+	}
+	return desktop
+}

@@ -166,6 +166,12 @@ func (s *SSH) Asks(qube, agent string) bool {
 	})
 }
 
+// Notifies tells whether any rule could have the owner told of the qube's use of
+// the agent.
+func (s *SSH) Notifies(qube, agent string) bool {
+	return slices.ContainsFunc(s.Rules, func(r SSHRule) bool { return r.Notify && r.serves(qube, agent) })
+}
+
 // Rated returns the [Verdict.ID] of each rule that could let the qube use
 // something of the agent up to a rate: a guard opens their counters before it
 // confines itself.

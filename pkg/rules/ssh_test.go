@@ -176,6 +176,28 @@ decision = "allow"
 	}
 }
 
+func TestNotifies(t *testing.T) {
+	t.Parallel()
+	s := parse(t, `
+[[ssh.rule]]
+qube = "told"
+agent = "card"
+decision = "allow"
+notify = true
+[[ssh.rule]]
+qube = "*"
+decision = "ask"
+`).SSH
+	for _, row := range []struct {
+		qube, agent string
+		want        bool
+	}{{"told", "card", true}, {"told", "", false}, {"other", "card", false}} {
+		if got := s.Notifies(row.qube, row.agent); got != row.want {
+			t.Errorf("%s, agent %q: %v", row.qube, row.agent, got)
+		}
+	}
+}
+
 func TestWithoutAFilePeopleAreAsked(t *testing.T) {
 	t.Parallel()
 	file, err := LoadOrDefault("/nonexistent/rules.toml")

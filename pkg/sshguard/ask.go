@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/splitvault/splitvault/pkg/consent"
+	"github.com/splitvault/splitvault/pkg/journal"
 	"github.com/splitvault/splitvault/pkg/rules"
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshagent/bind"
@@ -16,14 +17,27 @@ func (g *Guard) ask(ctx context.Context, u use, v rules.Verdict) error {
 	if g.Person == nil {
 		return errNoPerson
 	}
+	question := g.question(u)
+	question.Remember = v.Remember
+	question.Named = v.Remember > 0 // the rules have judged that
+	answer, err := g.Person.Ask(ctx, question.Request())
+	if err != nil {
+		return fmt.Errorf("asking a person: %w", err)
+	}
+	if !answer.Allowed() {
+		return fmt.Errorf("asked a person: %s", answer)
+	}
+	return nil
+}
+
+// question is what a person is told of a use.
+func (g *Guard) question(u use) consent.SSH {
 	question := consent.SSH{
 		Qube:        g.Qube,
 		Agent:       string(g.Agent),
 		Label:       u.held.comment,
 		Fingerprint: u.held.key.PlainFingerprint(),
 		Purpose:     u.purpose,
-		Remember:    v.Remember,
-		Named:       v.Remember > 0, // the rules have judged that
 	}
 	if u.data.Login != nil {
 		question.User = u.data.Login.User
@@ -39,14 +53,19 @@ func (g *Guard) ask(ctx context.Context, u use, v rules.Verdict) error {
 	if g.binds.Forwarded() {
 		question.Forwarded, question.Path = true, g.path(g.binds.Judge(nil))
 	}
-	answer, err := g.Person.Ask(ctx, question.Request())
-	if err != nil {
-		return fmt.Errorf("asking a person: %w", err)
+	return question
+}
+
+// tell tells the vault's owner of a use that a rule with notify has decided. It is
+// a courtesy: without anybody to tell it to the use goes on.
+func (g *Guard) tell(u use, v rules.Verdict) {
+	if !v.Notify || g.Notices == nil {
+		return
 	}
-	if !answer.Allowed() {
-		return fmt.Errorf("asked a person: %s", answer)
+	question := g.question(u)
+	if err := g.Notices.Notify(question.Notice(v.Decision != rules.Deny)); err != nil && g.mayLog() {
+		g.Log.WithField(journal.Err, err).Warn("nobody could be told of this use")
 	}
-	return nil
 }
 
 // path names the hosts through which the agent is forwarded, as far as the vault

@@ -40,6 +40,11 @@ type Person interface {
 	Ask(ctx context.Context, r consent.Request) (consent.Answer, error)
 }
 
+// Notices takes what the vault's owner wants to be told of. It waits a moment at most.
+type Notices interface {
+	Notify(n consent.Notice) error
+}
+
 // Writer is where answers go.
 type Writer interface {
 	io.Writer
@@ -62,6 +67,8 @@ type Guard struct {
 	Rates map[string]*rate.Counter
 	// Person answers where the rules ask; nil: nobody can be asked.
 	Person Person
+	// Notices are told of uses by rules with notify; nil: nobody is told.
+	Notices Notices
 	// Stale tells whether the rules have changed since they were read; the call
 	// ends then, and the next one has the new ones. May be nil.
 	Stale func() bool

@@ -44,6 +44,9 @@ func (g *Guard) sign(ctx context.Context, frame sshagent.Frame) sshagent.Frame {
 	verdict, err := g.judge(ctx, u)
 	log = log.WithField(journal.Rule, verdict.Rule)
 	if err != nil {
+		if verdict.Decision == rules.Deny {
+			g.tell(u, verdict)
+		}
 		return g.refuse(log, err)
 	}
 	log = log.WithField(journal.Verdict, verdict.Decision)
@@ -56,6 +59,7 @@ func (g *Guard) sign(ctx context.Context, frame sshagent.Frame) sshagent.Frame {
 		return g.fail(log, err)
 	}
 	g.Stats.Signed++
+	g.tell(u, verdict)
 	return reply
 }
 
