@@ -173,7 +173,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 // protocols are the packages that know bytes and nothing of who carries them.
-var protocols = []string{"pkg/sshagent"}
+var protocols = []string{"pkg/clefcall", "pkg/jsonrpc", "pkg/origin", "pkg/sshagent", "pkg/strictjson"}
 
 func TestProtocolPackagesKnowNoTransport(t *testing.T) {
 	transports := []ban{
