@@ -70,8 +70,8 @@ func (o Outcome) Explain(self string, asked Target, service Service) string {
 	switch o.Cause() {
 	case "refused":
 		return fmt.Sprintf("dom0 refused the call (no rule, a deny rule, or the vault cannot start). "+
-			"In dom0, `qubes-policy-editor 30-splitvault` and a line such as: %s * %s @anyvm ask target=%s default_target=%[3]s. "+
-			"The reason is in dom0: journalctl -u qubes-qrexec-policy-daemon", serviceName(service), self, vault)
+			"In dom0, `qubes-policy-editor 30-splitvault` and a line such as: %s %s @anyvm ask target=%s default_target=%[3]s. "+
+			"The reason is in dom0: journalctl -u qubes-qrexec-policy-daemon", policyService(service), self, vault)
 	case "no-service":
 		return fmt.Sprintf("%s has no service %s: install splitvault in its template, shut the template down, restart %[1]s",
 			vault, serviceName(service))
@@ -106,6 +106,15 @@ func guardLog(s Service) string {
 		guard = "pass-guard"
 	}
 	return "journalctl -b -t splitvault-" + guard
+}
+
+// policyService is the service and argument of a policy line: a rule for pass names
+// the entry, rules for the others leave that to the vault.
+func policyService(s Service) string {
+	if name, argument, _ := strings.Cut(string(s), "+"); strings.HasPrefix(name, "pass.") && argument != "" {
+		return name + " +" + argument
+	}
+	return serviceName(s) + " *"
 }
 
 // serviceName is the service without argument, as policy lines have it.

@@ -1,0 +1,142 @@
+// Package passclient asks the vault for entries, for the programs that people use:
+// over the socket S.pass where there is one, else by qrexec calls of its own.
+package passclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/splitvault/splitvault/pkg/passcall"
+	"github.com/splitvault/splitvault/pkg/passproto"
+	"github.com/splitvault/splitvault/pkg/qrexec"
+	"github.com/splitvault/splitvault/pkg/rundir"
+	"github.com/splitvault/splitvault/pkg/secret"
+)
+
+// writeTime bounds the sending of a request.
+const writeTime = 30 * time.Second
+
+// Client serves one request after the other. Close must be called.
+type Client struct {
+	caller *passcall.Caller // without a socket
+	conn   net.Conn
+	reader *passproto.Reader
+}
+
+// Open finds the way to the vault. Whoever sets QUBES_PASS_DOMAIN means that qube,
+// so that the socket, whose relay has a target of its own, is not asked then.
+// QUBES_GPG_DOMAIN counts only where there is no socket.
+func Open(getenv func(string) string) (*Client, error) {
+	path := SocketPath(getenv)
+	if getenv("QUBES_PASS_DOMAIN") == "" || getenv("SPLITVAULT_PASS_SOCKET") != "" {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			return &Client{conn: conn, reader: passproto.NewReader(conn)}, nil
+		}
+		if getenv("SPLITVAULT_PASS_SOCKET") != "" {
+			return nil, fmt.Errorf("connecting to SPLITVAULT_PASS_SOCKET: %w", err)
+		}
+	}
+	caller, _, err := passcall.From(getenv, qrexec.Self(), "QUBES_PASS_DOMAIN", "QUBES_GPG_DOMAIN")
+	if err != nil {
+		return nil, err
+	}
+	return &Client{caller: caller}, nil
+}
+
+// SocketPath is where pass-relay is reached: SPLITVAULT_PASS_SOCKET, in a container
+// say, else $XDG_RUNTIME_DIR/splitvault/S.pass.
+func SocketPath(getenv func(string) string) string {
+	if path := getenv("SPLITVAULT_PASS_SOCKET"); path != "" {
+		return path
+	}
+	return filepath.Join(rundir.Base(getenv), "splitvault", "S.pass")
+}
+
+// Close ends the connection, if there is one.
+func (c *Client) Close() {
+	if c.conn != nil {
+		c.reader.Close()
+		_ = c.conn.Close()
+	}
+}
+
+// Do has one request served, and appends the answer to out if it is whole. A no is
+// an [*passproto.Error].
+func (c *Client) Do(ctx context.Context, r passproto.Request, body []byte, out *secret.Buffer) error {
+	r.Size = len(body)
+	if c.caller != nil {
+		return c.caller.Do(ctx, r, body, out)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	defer stop()
+	had := out.Len()
+	err := c.exchange(r, body, out)
+	if err == nil {
+		return nil
+	}
+	out.Cut(had)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (c *Client) exchange(r passproto.Request, body []byte, out *secret.Buffer) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return fmt.Errorf("asking pass-relay: %w", err)
+	}
+	if _, err := c.conn.Write([]byte(r.String() + "\n")); err != nil {
+		return fmt.Errorf("asking pass-relay: %w", err)
+	}
+	if _, err := c.conn.Write(body); err != nil {
+		return fmt.Errorf("asking pass-relay: %w", err)
+	}
+	err := passproto.ReadReply(c.reader, out)
+	if _, isNo := errors.AsType[*passproto.Error](err); err == nil || isNo {
+		return err
+	}
+	return fmt.Errorf("the relay ended without a whole answer (journalctl --user -t splitvault-pass-relay): %w", err)
+}
+
+// Names is the answer to LIST: the names of entries, one a line, which the vault
+// gives in order. A cut line, or one that is no name, fails it.
+func Names(answer []byte) ([]string, error) {
+	var names []string
+	for line := range strings.Lines(string(answer)) {
+		name, whole := strings.CutSuffix(line, "\n")
+		if !whole || name == "" {
+			return nil, errors.New("the vault's list is not whole")
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// Found is one line of the answer to FIND.
+type Found struct{ Name, Login string }
+
+// ParseFound reads the answer to FIND.
+func ParseFound(answer []byte) ([]Found, error) {
+	var all []Found
+	for line := range strings.Lines(string(answer)) {
+		name, login, found := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if !found || name == "" || !strings.HasSuffix(line, "\n") {
+			return nil, errors.New("the vault's answer is no list of entries and logins")
+		}
+		all = append(all, Found{Name: name, Login: login})
+	}
+	return all, nil
+}
+
+// HasSocket tells whether there is a socket to ask.
+func HasSocket(getenv func(string) string) bool {
+	info, err := os.Lstat(SocketPath(getenv))
+	return err == nil && info.Mode()&os.ModeSocket != 0
+}
