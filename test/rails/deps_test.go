@@ -76,10 +76,11 @@ var (
 // programs lists what each program must not link. A program that is not in it
 // fails the test: decide for it here.
 var programs = map[string][]ban{
-	"daemons/ssh-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
-	"daemons/ssh-guard": {httpBan, pluginBan, netrpcBan, agentBan, cobraBan},
-	"daemons/consentd":  {httpBan, pluginBan, netrpcBan, rawBan, sshBan, cobraBan, tomlBan},
-	"cmd/splitvault":    {pluginBan, netrpcBan},
+	"daemons/ssh-relay":  {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
+	"daemons/ssh-guard":  {httpBan, pluginBan, netrpcBan, agentBan, cobraBan},
+	"daemons/consentd":   {httpBan, pluginBan, netrpcBan, rawBan, sshBan, cobraBan, tomlBan},
+	"daemons/pass-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
+	"cmd/splitvault":     {pluginBan, netrpcBan},
 }
 
 // everywhere holds for every package of the module, tests included.
@@ -173,7 +174,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 // protocols are the packages that know bytes and nothing of who carries them.
-var protocols = []string{"pkg/clefcall", "pkg/jsonrpc", "pkg/origin", "pkg/sshagent", "pkg/strictjson"}
+var protocols = []string{"pkg/clefcall", "pkg/jsonrpc", "pkg/origin", "pkg/passproto", "pkg/sshagent", "pkg/strictjson"}
 
 func TestProtocolPackagesKnowNoTransport(t *testing.T) {
 	transports := []ban{
