@@ -20,21 +20,28 @@ import (
 type explainFlags struct {
 	agent, key, user, purpose string
 	hosts                     []string
+	entry, verb, field        string
 	asJSON                    bool
 }
 
 func newExplain() *cobra.Command {
 	var flags explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain QUBE ssh",
+		Use:   "explain QUBE ssh|pass",
 		Short: "Tell which rule decides about a request, and why",
 		Long: "Judges a made-up request of a qube by the rules that are in force here, and names\n" +
 			"the rule that decides, with its line and text, and why those before it do not.\n" +
-			"Nothing is signed and nobody is asked.\n\n" +
+			"Nothing is signed or decrypted, and nobody is asked.\n\n" +
 			"Exit code: 0 explained, 1 the rules have a mistake (everything is denied), 2 wrong usage.",
 		Args:      cobra.ExactArgs(2),
-		ValidArgs: []string{"ssh"},
+		ValidArgs: []string{"ssh", "pass"},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.belong(cmd, args[1]); err != nil {
+				return err
+			}
+			if args[1] == "pass" {
+				return flags.explainPass(cmd.OutOrStdout(), args[0])
+			}
 			request, err := flags.request(args[0], args[1])
 			if err != nil {
 				return err
@@ -48,6 +55,9 @@ func newExplain() *cobra.Command {
 	f.StringVar(&flags.user, "user", "", "the user that logs in")
 	f.StringSliceVar(&flags.hosts, "host", nil, "where the login goes to; without it the destination is not known")
 	f.StringVar(&flags.purpose, "purpose", "login", "login, forwarded-login, sshsig:NAMESPACE, certificate, hostkey or raw")
+	f.StringVar(&flags.entry, "entry", "", "the entry, as pass ls shows it")
+	f.StringVar(&flags.verb, "verb", "", "list, find, field, otp, show, insert, generate or replace (default show, or field with --field)")
+	f.StringVar(&flags.field, "field", "", "the field of the entry")
 	f.BoolVar(&flags.asJSON, "json", false, "print the explanation as JSON")
 	return cmd
 }
@@ -59,7 +69,7 @@ func (f *explainFlags) request(qube, service string) (rules.SSHRequest, error) {
 		return rules.SSHRequest{}, err
 	}
 	if service != "ssh" {
-		return rules.SSHRequest{}, fmt.Errorf("no rules for the service %q: only ssh", service)
+		return rules.SSHRequest{}, fmt.Errorf("no rules for the service %q: ssh or pass", service)
 	}
 	agent, err := rules.ParseAgentName(f.agent)
 	if err != nil {
@@ -90,15 +100,34 @@ func (f *explainFlags) request(qube, service string) (rules.SSHRequest, error) {
 	return r, nil
 }
 
+// belong refuses flags that say nothing about the service.
+func (f *explainFlags) belong(cmd *cobra.Command, service string) error {
+	of := map[string][]string{
+		"ssh":  {"agent", "key", "user", "purpose", "host"},
+		"pass": {"entry", "verb", "field"},
+	}
+	for other, names := range of {
+		for _, name := range names {
+			if other != service && of[service] != nil && cmd.Flags().Changed(name) {
+				return fmt.Errorf("--%s is for %s, not for %s", name, other, service)
+			}
+		}
+	}
+	return nil
+}
+
 // explanation is the answer.
 type explanation struct {
 	Qube     string        `json:"qube"`
 	Service  string        `json:"service"`
 	Agent    string        `json:"agent,omitempty"`
 	Key      string        `json:"key,omitempty"`
-	Purpose  string        `json:"purpose"`
+	Purpose  string        `json:"purpose,omitempty"`
 	User     string        `json:"user,omitempty"`
 	Hosts    []string      `json:"hosts,omitempty"`
+	Entry    string        `json:"entry,omitempty"`
+	Verb     string        `json:"verb,omitempty"`
+	Field    string        `json:"field,omitempty"`
 	File     string        `json:"file,omitempty"` // "" for the built-in default
 	Decision string        `json:"decision"`
 	Reason   string        `json:"reason,omitempty"` // where no rule decides
@@ -106,6 +135,7 @@ type explanation struct {
 	Remember string        `json:"remember,omitempty"`
 	Rate     string        `json:"rate,omitempty"`
 	Notify   bool          `json:"notify,omitempty"`
+	Unlock   bool          `json:"unlock,omitempty"`
 	Before   []explainStep `json:"before,omitempty"` // the rules that did not match
 	Notes    []string      `json:"notes,omitempty"`
 	Problems []rulesIssue  `json:"problems,omitempty"`
@@ -130,14 +160,19 @@ func explain(w io.Writer, r rules.SSHRequest, asJSON bool) error {
 	} else {
 		e.judge(file, r)
 	}
+	return e.print(w, asJSON, err)
+}
+
+// print writes the explanation; mistakes are why the rules could not be read.
+func (e *explanation) print(w io.Writer, asJSON bool, mistakes error) error {
 	write := e.writeText
 	if asJSON {
 		write = func(w io.Writer) error { return writeJSON(w, e) }
 	}
-	if writeErr := write(w); writeErr != nil {
-		return writeErr
+	if err := write(w); err != nil {
+		return err
 	}
-	if err != nil {
+	if mistakes != nil {
 		return exit(1)
 	}
 	return nil
@@ -145,7 +180,13 @@ func explain(w io.Writer, r rules.SSHRequest, asJSON bool) error {
 
 func (e *explanation) judge(file *rules.File, r rules.SSHRequest) {
 	verdict, steps := file.SSH.Explain(r)
-	e.File, e.Decision = file.Path, verdict.Decision.String()
+	e.decide(file.Path, verdict, steps)
+	e.note(file, r)
+}
+
+// decide takes over what the rules say.
+func (e *explanation) decide(path string, verdict rules.Verdict, steps []rules.Step) {
+	e.File, e.Decision, e.Unlock = path, verdict.Decision.String(), verdict.Unlock
 	e.Rate, e.Notify = verdict.Rate.String(), verdict.Notify
 	if verdict.Decision == rules.Ask || verdict.Rate.Count > 0 {
 		e.Remember = rules.Remember(verdict.Remember).String()
@@ -161,7 +202,6 @@ func (e *explanation) judge(file *rules.File, r rules.SSHRequest) {
 	if e.Rule == nil {
 		e.Reason = "no rule matches"
 	}
-	e.note(file, r)
 }
 
 // note says what the answer rests on.
@@ -195,7 +235,7 @@ func (e *explanation) note(file *rules.File, r rules.SSHRequest) {
 
 func (e *explanation) writeText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, ssh: %s: %s\n", e.Qube, e.subject(), e.decision())
+	fmt.Fprintf(&b, "%s, %s: %s: %s\n", e.Qube, e.Service, e.subject(), e.decision())
 	switch {
 	case e.Rule != nil && e.Rule.Line == 0:
 		fmt.Fprintf(&b, "\ndecided by the built-in default, as there is no rules file:\n%s", indent(e.Rule.Text))
@@ -222,6 +262,9 @@ func (e *explanation) writeText(w io.Writer) error {
 
 // subject is the request in words.
 func (e *explanation) subject() string {
+	if e.Service == "pass" {
+		return e.passSubject()
+	}
 	s := e.Purpose
 	if e.User != "" {
 		s += fmt.Sprintf(" as %q", e.User)
@@ -252,6 +295,9 @@ func (e *explanation) decision() string {
 	}
 	if e.Notify {
 		s += ", with a notification"
+	}
+	if e.Unlock {
+		s += ", may ask for the passphrase of the key"
 	}
 	return s
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +32,8 @@ func newRulesCheck() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Find mistakes in rules.toml",
 		Long: "Reads a rules file as the guards do, by default the one that is in force here.\n" +
-			"A mistake denies everything until it is corrected; a warning does not.\n\n" +
+			"A mistake denies everything of its service (ssh, pass) until it is corrected; a\n" +
+			"warning does not.\n\n" +
 			"Exit code: 0 there is no mistake, 1 there is one, 2 wrong usage.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,10 +61,18 @@ func newRulesCheck() *cobra.Command {
 
 // checked is what is said of a rules file.
 type checked struct {
-	File     string       `json:"file"` // "" for the built-in default
-	OK       bool         `json:"ok"`
-	Rules    int          `json:"rules"`
-	Problems []rulesIssue `json:"problems"`
+	File     string         `json:"file"` // "" for the built-in default
+	OK       bool           `json:"ok"`
+	Rules    int            `json:"rules"` // for ssh
+	Services []serviceRules `json:"services"`
+	Problems []rulesIssue   `json:"problems"`
+}
+
+// serviceRules are those of one service: a mistake there denies nothing elsewhere.
+type serviceRules struct {
+	Service string `json:"service"`
+	OK      bool   `json:"ok"`
+	Rules   int    `json:"rules"`
 }
 
 type rulesIssue struct {
@@ -81,25 +92,60 @@ func checkRules(args []string) (checked, error) {
 		}
 		paths = []string{path}
 	}
-	file, err := rules.Load(paths...)
-	switch {
-	case errors.Is(err, rules.ErrNoFile) && len(args) == 1:
-		return checked{}, fmt.Errorf("there is no file %q", paths[0])
-	case errors.Is(err, rules.ErrNoFile):
-		file = rules.Default()
-	case err != nil:
-		found := rules.Problems(err)
-		return checked{File: found[0].Path, Problems: issues(found)}, nil
+	c := checked{OK: true}
+	for _, service := range []struct {
+		name  string
+		check func(paths []string) (file string, count int, found []rules.Problem, err error)
+	}{
+		{"ssh", checkSSH},
+		{"pass", checkPass},
+	} {
+		file, count, found, err := service.check(paths)
+		if errors.Is(err, rules.ErrNoFile) {
+			if len(args) == 1 {
+				return checked{}, fmt.Errorf("there is no file %q", paths[0])
+			}
+			err = nil
+		}
+		if err != nil {
+			found = rules.Problems(err)
+			file = found[0].Path
+		}
+		c.File, c.OK = file, c.OK && err == nil
+		c.Services = append(c.Services, serviceRules{service.name, err == nil, count})
+		for _, issue := range issues(found) {
+			// What is no TOML at all is so for each of them.
+			if !slices.Contains(c.Problems, issue) {
+				c.Problems = append(c.Problems, issue)
+			}
+		}
 	}
-	c := checked{File: file.Path, OK: true, Rules: len(file.SSH.Rules), Problems: issues(file.Warnings)}
+	c.Rules = c.Services[0].Rules
+	return c, nil
+}
+
+func checkSSH(paths []string) (path string, count int, found []rules.Problem, err error) {
+	file, err := rules.Load(paths...)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	found = file.Warnings
 	known, err := knownhosts.Load(knownhosts.Paths(os.Getenv, file.SSH.ShippedKnownHosts)...)
 	if err != nil {
 		text := fmt.Sprintf("no host is believed, so rules with hosts match nothing: %v", err)
-		c.Problems = append(c.Problems, rulesIssue{Severity: "warning", File: file.Path, Text: text})
-		return c, nil
+		found = append(found, rules.Problem{Path: file.Path, Text: text, Warning: true})
+	} else {
+		found = append(found, file.UnknownHosts(known.Has)...)
 	}
-	c.Problems = append(c.Problems, issues(file.UnknownHosts(known.Has))...)
-	return c, nil
+	return file.Path, len(file.SSH.Rules), found, nil
+}
+
+func checkPass(paths []string) (path string, count int, found []rules.Problem, err error) {
+	file, err := rules.LoadPass(paths...)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	return file.Path, len(file.Pass.Rules), file.Warnings, nil
 }
 
 func issues(found []rules.Problem) []rulesIssue {
@@ -121,20 +167,34 @@ func (c checked) writeText(w io.Writer) error {
 			return err
 		}
 	}
-	var err error
-	switch {
-	case !c.OK:
-		_, err = fmt.Fprintf(w, "%s is not in force: every request is denied until it is corrected\n", c.File)
-	case c.File == "":
-		_, err = fmt.Fprintln(w, "there is no rules file: every login and signature is asked about, all else is denied")
-	case c.Rules == 0:
-		_, err = fmt.Fprintf(w, "%s: no mistakes, and no rules for ssh: every request is denied\n", c.File)
-	case c.Rules == 1:
-		_, err = fmt.Fprintf(w, "%s: 1 rule for ssh, no mistakes\n", c.File)
-	default:
-		_, err = fmt.Fprintf(w, "%s: %d rules for ssh, no mistakes\n", c.File, c.Rules)
-	}
+	_, err := fmt.Fprintln(w, c.summary())
 	return err
+}
+
+func (c checked) summary() string {
+	var broken, good []string
+	for _, s := range c.Services {
+		switch {
+		case !s.OK:
+			broken = append(broken, s.Service)
+		case s.Rules == 1:
+			good = append(good, "1 rule for "+s.Service)
+		case s.Rules > 1:
+			good = append(good, fmt.Sprintf("%d rules for %s", s.Rules, s.Service))
+		}
+	}
+	switch {
+	case len(broken) == len(c.Services):
+		return c.File + " is not in force: every request is denied until it is corrected"
+	case broken != nil:
+		return fmt.Sprintf("%s is not in force for %s: every request for that is denied until it is corrected", c.File, strings.Join(broken, " and "))
+	case c.File == "":
+		return "there is no rules file: every login and signature is asked about, all else is denied"
+	case good == nil:
+		return c.File + ": no mistakes, and no rules: every request is denied"
+	default:
+		return fmt.Sprintf("%s: %s, no mistakes", c.File, strings.Join(good, ", "))
+	}
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -78,7 +78,7 @@ func TestRulesCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _ := typed(t, 1, "rules", "check", other)
-	contains(t, out, "error    "+other+`:14: unknown key "ssh.rule.remembr": a rule of [[ssh.rule]] has qube`, "is not in force: every request is denied")
+	contains(t, out, "error    "+other+`:14: unknown key "ssh.rule.remembr": a rule of [[ssh.rule]] has qube`, "is not in force for ssh: every request for that is denied")
 	if err := os.WriteFile(other, []byte(strings.ReplaceAll(goodRules, "git.example", "gone.example")), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -42,21 +42,22 @@ func (r Remember) String() string {
 	return s
 }
 
-// remember is how long a person's yes to a use of this rule may last.
-func (s *SSH) remember(rule *SSHRule, qube string) time.Duration {
-	if disposable(qube) && !strings.HasPrefix(rule.Qube.String(), "disp") {
+// longest is how long a person's yes to a use of a rule may last, by the rule's own
+// word and that for all rules of the service; nil says nothing.
+func longest(own, all *Remember, qube string, pattern *QubeGlob) time.Duration {
+	if disposable(qube) && !strings.HasPrefix(pattern.String(), "disp") {
 		return 0
 	}
-	longest := defaultRemember
 	switch {
-	case rule.Remember != nil && s.Remember != nil:
-		longest = min(*rule.Remember, *s.Remember)
-	case rule.Remember != nil:
-		longest = *rule.Remember
-	case s.Remember != nil:
-		longest = *s.Remember
+	case own != nil && all != nil:
+		return time.Duration(min(*own, *all))
+	case own != nil:
+		return time.Duration(*own)
+	case all != nil:
+		return time.Duration(*all)
+	default:
+		return time.Duration(defaultRemember)
 	}
-	return time.Duration(longest)
 }
 
 // disposable tells whether dom0 gives the name to one disposable after another:

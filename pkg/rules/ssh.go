@@ -95,6 +95,8 @@ type Verdict struct {
 	Remember time.Duration
 	// Notify: the owner is told of each use.
 	Notify bool
+	// Unlock: the passphrase of the store's key may be asked for. Of pass only.
+	Unlock bool
 }
 
 // Judge applies the rules to one use of a key.
@@ -118,7 +120,7 @@ func (s *SSH) verdict(i, key int, qube string) Verdict {
 		v.Rate = rule.Rate
 	}
 	if v.Decision == Ask || v.Rate.Count > 0 {
-		v.Remember = s.remember(rule, qube)
+		v.Remember = longest(rule.Remember, s.Remember, qube, rule.Qube)
 	}
 	return v
 }
