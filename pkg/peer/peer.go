@@ -1,8 +1,9 @@
-// Package peer says which local process is at the other end of a Unix socket.
+// Package peer says who is at the other end of a connection inside this machine.
 //
-// Only the numeric ids are facts the kernel vouches for (SO_PEERCRED, unix(7));
-// the command name is what the process calls itself, and may belong to another
-// process by the time it is read. It serves the journal, never a decision.
+// Only the numeric ids are facts the kernel vouches for (SO_PEERCRED of unix(7), and
+// sock_diag(7) for TCP); the names of command and program are the process's own
+// choice, and may belong to another process by the time they are read. They serve
+// the journal, never a decision.
 package peer
 
 import (
