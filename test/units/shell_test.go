@@ -137,7 +137,7 @@ func TestAdvertisement(t *testing.T) {
 		t.Fatal(err)
 	}
 	for program, want := range map[string]string{
-		"/bin/sh":      "supported-service.splitvault-ssh=1 supported-service.splitvault-pass=1 supported-service.splitvault-vault=1\n",
+		"/bin/sh":      "supported-service.splitvault-ssh=1 supported-service.splitvault-pass=1 supported-service.splitvault-clef=1 supported-service.splitvault-vault=1\n",
 		"/nonexistent": "",
 	} {
 		script := strings.ReplaceAll(string(source), "/usr/bin/splitvault", program)

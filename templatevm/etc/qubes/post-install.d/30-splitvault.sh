@@ -3,4 +3,4 @@
 # lists it. Stays as a configuration file when the package is removed.
 set -eu
 [ -x /usr/bin/splitvault ] || exit 0
-qvm-features-request supported-service.splitvault-ssh=1 supported-service.splitvault-pass=1 supported-service.splitvault-vault=1
+qvm-features-request supported-service.splitvault-ssh=1 supported-service.splitvault-pass=1 supported-service.splitvault-clef=1 supported-service.splitvault-vault=1

@@ -36,18 +36,33 @@ func check(src string) error {
 	if _, err := stage.Install(src, root); err != nil {
 		return err
 	}
-	units, err := rebase(root, filepath.Join(dir, "units"))
-	if err != nil {
-		return err
-	}
-	if len(units) == 0 {
-		return errors.New("no unit is installed")
-	}
 	version, err := systemdVersion()
 	if err != nil {
 		return err
 	}
-	said, err := verify(dir, units)
+	total := 0
+	for _, manager := range []string{"user", "system"} {
+		units, err := rebase(filepath.Join(root, "usr/lib/systemd", manager), root, filepath.Join(dir, manager))
+		if err != nil {
+			return err
+		}
+		if total += len(units); len(units) == 0 {
+			continue
+		}
+		if err := complain(dir, root, manager, version, units); err != nil {
+			return err
+		}
+	}
+	if total == 0 {
+		return errors.New("no unit is installed")
+	}
+	fmt.Printf("%d units: nothing to say for systemd %d\n", total, version)
+	return nil
+}
+
+// complain fails where systemd-analyze has anything to say.
+func complain(dir, root, manager string, version int, units []string) error {
+	said, err := verify(dir, manager, units)
 	var complaints []string
 	for line := range strings.Lines(said) {
 		if !expected(line, version) {
@@ -60,25 +75,27 @@ func check(src string) error {
 	case err != nil:
 		return fmt.Errorf("running systemd-analyze: %w", err)
 	}
-	fmt.Printf("%d units: nothing to say for systemd %d\n", len(units), version)
 	return nil
 }
 
 // ours matches the paths in units that the project installs itself.
 var ours = regexp.MustCompile(`([=\s:@+!-])(/usr/lib/splitvault/|/usr/bin/(?:splitvault|qpass))`)
 
-// rebase copies the units that are installed below root to the directory to,
-// and puts root before each path of a program of ours: systemd-analyze looks
-// whether they are there, and its --root knows no user units. It returns the
-// copies.
-func rebase(root, to string) ([]string, error) {
+// rebase copies the units that are installed in from to the directory to, and puts
+// root before each path of a program of ours: systemd-analyze looks whether they
+// are there, and its --root knows no user units. A unit that is a link becomes one
+// of its own, as systemd-analyze does not find what it was merged into. It returns
+// the copies.
+func rebase(from, root, to string) ([]string, error) {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return nil, err
 	}
-	from := filepath.Join(root, "usr/lib/systemd/user")
 	var units []string
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() || strings.HasSuffix(filepath.Dir(path), ".wants") {
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -121,11 +138,11 @@ func dropIn(to, unit, name string, text []byte) (stub string, err error) {
 	return filepath.Join(to, unit), nil
 }
 
-func verify(dir string, units []string) (string, error) {
+func verify(dir, manager string, units []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	// Manual pages of a tree that is not installed cannot be found by man(1).
-	cmd := exec.CommandContext(ctx, "systemd-analyze", append([]string{"--user", "--man=no", "verify"}, units...)...)
+	cmd := exec.CommandContext(ctx, "systemd-analyze", append([]string{"--" + manager, "--man=no", "verify"}, units...)...)
 	// Without this directory a machine that did not boot systemd has no user manager.
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
 	said, err := cmd.CombinedOutput()
