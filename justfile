@@ -43,6 +43,11 @@ build:
 install dest=DESTDIR: build
     go run ./test/rails/cmd/install {{ quote(trim_start_match(dest, 'DESTDIR=')) }}
 
+# Archives of the installed tree for amd64, arm64 and arm (v7), into build/dist
+[group('build')]
+dist:
+    go run ./test/rails/cmd/dist {{ quote(version) }} build/dist
+
 # Remove what `build` made (caches under ~/.cache stay)
 [group('build')]
 clean:

@@ -22,6 +22,7 @@ var layout = []struct {
 	{"build/bin", "usr/bin", 0o755},
 	{"units/client", "usr/lib/systemd/user", 0o644},
 	{"units/vault", "usr/lib/systemd/user", 0o644},
+	{"units/network", "usr/lib/systemd/system", 0o644},
 	{"templatevm", "", 0},
 }
 
@@ -29,9 +30,18 @@ var layout = []struct {
 // many files it wrote. Parts that the tree does not have are left out, but at
 // least one program must be there.
 func Install(src, dest string) (int, error) {
+	return InstallBuilt(src, filepath.Join(src, "build"), dest)
+}
+
+// InstallBuilt is Install with the programs of another build directory.
+func InstallBuilt(src, build, dest string) (int, error) {
 	total := 0
 	for _, part := range layout {
-		n, err := copyTree(filepath.Join(src, part.from), filepath.Join(dest, part.to), part.mode)
+		from := filepath.Join(src, part.from)
+		if programs, ok := strings.CutPrefix(part.from, "build/"); ok {
+			from = filepath.Join(build, programs)
+		}
+		n, err := copyTree(from, filepath.Join(dest, part.to), part.mode)
 		if errors.Is(err, fs.ErrNotExist) && n == 0 && part.from != "build/lib" {
 			continue
 		}
