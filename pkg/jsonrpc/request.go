@@ -1,7 +1,6 @@
 package jsonrpc
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/splitvault/splitvault/pkg/strictjson"
@@ -15,9 +14,6 @@ const (
 	MaxBatch = 32
 	// maxMethod leaves room for qrexec's 255 bytes of SERVICE+ARG.
 	maxMethod = 64
-	// maxNumber is the largest whole number that no program rounds: Clef reads
-	// some into a float64, and so does JavaScript.
-	maxNumber = 1<<53 - 1
 )
 
 // Request is one call of a method.
@@ -134,7 +130,7 @@ func (r *Request) fill(v strictjson.Value) *Error {
 		return Errorf(CodeParams, "invalid params: %v, where a list is wanted", params.Kind())
 	}
 	for _, p := range r.Params {
-		if text, odd := oddNumber(p); odd {
+		if text, odd := p.OddNumber(); odd {
 			return Errorf(CodeParams, "invalid params: the number %s: write it as a text", text)
 		}
 	}
@@ -147,20 +143,6 @@ func ValidMethod(name string) bool {
 	return name != "" && len(name) <= maxMethod && !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
 	})
-}
-
-// oddNumber finds a number that programs may read differently, at any depth.
-func oddNumber(v strictjson.Value) (text string, odd bool) {
-	if v.Kind() == strictjson.Number {
-		n, err := strconv.ParseInt(v.Text(), 10, 64)
-		return v.Text(), err != nil || n > maxNumber || n < -maxNumber || n == 0 && v.Text() != "0"
-	}
-	for _, item := range v.Items() {
-		if text, odd := oddNumber(item); odd {
-			return text, true
-		}
-	}
-	return "", false
 }
 
 // Append writes the request with another id, in the one spelling of what was read.

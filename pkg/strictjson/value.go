@@ -1,6 +1,9 @@
 package strictjson
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Kind is what a value is.
 type Kind byte
@@ -63,6 +66,23 @@ func (v Value) Get(key string) (Value, bool) {
 		return v.items[i], true
 	}
 	return Value{}, false
+}
+
+// OddNumber finds, at any depth, a number that programs may read differently: one
+// that is not whole, or so large that a float64 rounds it, as JavaScript and some
+// of encoding/json do.
+func (v Value) OddNumber() (text string, odd bool) {
+	const largest = 1<<53 - 1
+	if v.kind == Number {
+		n, err := strconv.ParseInt(v.text, 10, 64)
+		return v.text, err != nil || n > largest || n < -largest || n == 0 && v.text != "0"
+	}
+	for _, item := range v.items {
+		if text, odd := item.OddNumber(); odd {
+			return text, true
+		}
+	}
+	return "", false
 }
 
 // Append writes the value in its one spelling: without blanks, and with no

@@ -175,7 +175,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 // protocols are the packages that know bytes and nothing of who carries them.
-var protocols = []string{"pkg/httpedge", "pkg/clefcall", "pkg/jsonrpc", "pkg/origin", "pkg/passproto", "pkg/sshagent", "pkg/strictjson"}
+var protocols = []string{"pkg/httpedge", "pkg/clefapi", "pkg/clefcall", "pkg/eth", "pkg/jsonrpc", "pkg/origin", "pkg/passproto", "pkg/sshagent", "pkg/strictjson"}
 
 func TestProtocolPackagesKnowNoTransport(t *testing.T) {
 	transports := []ban{
