@@ -1,3 +1,7 @@
+// No search for the control group's limit of processors: one is used.
+//
+//go:debug containermaxprocs=0
+
 // Command ssh-guard is the agent firewall of the vault qube. qrexec starts one
 // for each call of qubes.Ssh:
 //
@@ -8,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 
 	"github.com/sirupsen/logrus"
 
@@ -30,7 +35,12 @@ Rules: ~/.config/splitvault/rules.toml, else /etc/splitvault/rules.toml.
 See ssh-guard(8) and splitvault-rules(5).
 `
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// It serves one client, one request at a time: more processors make threads and
+	// wake them, and gain nothing.
+	runtime.GOMAXPROCS(1)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func run(args []string, stdout, stderr *os.File) int {
 	if code, done := guard.Options("ssh-guard", usage, args, stdout, stderr); done {

@@ -112,9 +112,6 @@ func knowHosts(log logrus.FieldLogger, firewall *sshguard.Guard) {
 		log.WithField(journal.Err, err).Error("no known hosts: no destination is believed")
 		return
 	}
-	if count, first := db.Bad(); count > 0 {
-		log.WithFields(logrus.Fields{journal.Count: count, journal.Cause: first}).Warn("lines of known_hosts that cannot be read")
-	}
 	firewall.KnownHosts = db
 	firewall.Candidates = append(firewall.Rules.HostNames(), knownhosts.Candidates(knownhosts.ConfigPaths(os.Getenv)...)...)
 }

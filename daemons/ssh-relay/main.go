@@ -1,3 +1,7 @@
+// No search for the control group's limit of processors: one is used.
+//
+//go:debug containermaxprocs=0
+
 // Command ssh-relay serves one ssh client in a client qube: it passes the
 // client's requests to the ssh-guard of the vault qube, over qrexec.
 //
@@ -13,6 +17,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -41,6 +46,9 @@ See ssh-relay(8).
 `
 
 func main() {
+	// It serves one client, one request at a time: more processors make threads and
+	// wake them, and gain nothing.
+	runtime.GOMAXPROCS(1)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, func() *logrus.Logger { return journal.New("ssh-relay", journal.Local) }))
 }
 

@@ -17,9 +17,9 @@
 package confine
 
 import (
+	"errors"
 	"fmt"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
@@ -40,13 +40,23 @@ func Guard() (landlocked bool, err error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return false, fmt.Errorf("forbidding ptrace: %w", err)
 	}
-	if landlocked, err = noFiles(); err != nil {
+	ruleset, err := noFiles()
+	if err != nil {
 		return false, err
 	}
 	if err := noNewResources(); err != nil {
 		return false, err
 	}
-	return landlocked, nil
+	if ruleset == none {
+		return false, nil
+	}
+	// The filter lets it through, and has set no_new_privs for all threads, without
+	// which it fails: done the other way round it would take a second stop of them
+	// all, and that is what costs.
+	if err := errors.Join(ll.AllThreadsLandlockRestrictSelf(ruleset, 0), unix.Close(ruleset)); err != nil {
+		return false, fmt.Errorf("closing the file system (Landlock): %w", err)
+	}
+	return true, nil
 }
 
 // Limits sets limits of resources that hold for this process and its children:
@@ -68,15 +78,44 @@ func Limits() error {
 	return nil
 }
 
-// noFiles denies all of the file system, TCP, signals to others and abstract
-// sockets, as far as the kernel's Landlock goes. It does nothing on a kernel
-// without, where the filter of system calls denies the same.
-func noFiles() (landlocked bool, err error) {
-	if abi, err := ll.LandlockGetABIVersion(); err != nil || abi < 1 {
-		return false, nil //nolint:nilerr // not built in, or not switched on
+// none is no ruleset.
+const none = -1
+
+// noFiles makes a ruleset that denies all of the file system, TCP, signals to
+// others and abstract sockets, as far as the kernel's Landlock goes; none on a
+// kernel without, where the filter of system calls denies the same.
+func noFiles() (ruleset int, err error) {
+	abi, err := ll.LandlockGetABIVersion()
+	if err != nil || abi < 1 {
+		return none, nil //nolint:nilerr // not built in, or not switched on
 	}
-	if err := landlock.V6.BestEffort().Restrict(); err != nil {
-		return false, fmt.Errorf("closing the file system (Landlock): %w", err)
+	attr := handled(abi)
+	if ruleset, err = ll.LandlockCreateRuleset(&attr, 0); err != nil {
+		return none, fmt.Errorf("closing the file system (Landlock): %w", err)
 	}
-	return true, nil
+	return ruleset, nil
+}
+
+// handled is all that an ABI of Landlock knows to deny (landlock(7), "Landlock
+// ABI versions"). What a later one adds is the same as in the last that is known
+// here.
+func handled(abi int) ll.RulesetAttr {
+	var a ll.RulesetAttr
+	a.HandledAccessFS = ll.AccessFSRefer - 1 // all before it
+	if abi >= 2 {
+		a.HandledAccessFS |= ll.AccessFSRefer
+	}
+	if abi >= 3 {
+		a.HandledAccessFS |= ll.AccessFSTruncate
+	}
+	if abi >= 4 {
+		a.HandledAccessNet = ll.AccessNetBindTCP | ll.AccessNetConnectTCP
+	}
+	if abi >= 5 {
+		a.HandledAccessFS |= ll.AccessFSIoctlDev
+	}
+	if abi >= 6 {
+		a.Scoped = ll.ScopeAbstractUnixSocket | ll.ScopeSignal
+	}
+	return a
 }

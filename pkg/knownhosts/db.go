@@ -3,15 +3,19 @@ package knownhosts
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshagent/bind"
 )
 
-// DB is the content of known_hosts files. It is not changed after Load, and a nil
-// DB knows nothing.
+// DB is the content of known_hosts files. Its answers do not change after Load, and
+// a nil DB knows nothing.
 type DB struct {
+	unread []unread
+	once   sync.Once
+
 	keys     map[string][]entry // by blob
 	plain    []string           // all names that stand there plainly
 	bad      int
@@ -46,6 +50,7 @@ func (db *DB) Bad() (count int, first string) {
 	if db == nil {
 		return 0, ""
 	}
+	db.lines()
 	return db.bad, db.firstBad
 }
 
@@ -64,6 +69,7 @@ func (db *DB) Names(hostKeyBlob []byte, candidates []string, now time.Time) Resu
 	if err != nil {
 		return Result{}
 	}
+	db.lines()
 	if line, ok := db.revoked(key); ok {
 		return Result{Revoked: true, Line: line}
 	}
@@ -83,6 +89,7 @@ func (db *DB) Has(name string) bool {
 	if db == nil {
 		return false
 	}
+	db.lines()
 	for _, entries := range db.keys {
 		if slices.ContainsFunc(entries, func(e entry) bool { return e.marker != revoked && e.has(name) }) {
 			return true

@@ -1,7 +1,7 @@
 package knownhosts
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +36,10 @@ func Paths(getenv func(string) string, shipped bool) []string {
 
 // Load reads the files; one that does not exist is empty. With an error there is
 // no DB, because what could not be read may revoke a key; a nil DB knows no host.
+// The lines are looked into when the DB is first asked: most calls to a guard name
+// no host, and people have thousands of them.
 func Load(paths ...string) (*DB, error) {
-	db := &DB{keys: map[string][]entry{}}
+	db := &DB{}
 	for _, path := range paths {
 		if err := db.load(path); err != nil {
 			return nil, fmt.Errorf("reading the known hosts in %q: %w", path, err)
@@ -66,30 +68,39 @@ func (db *DB) load(path string) error {
 	if info.Size() > maxFile {
 		return fmt.Errorf("larger than %d MiB", maxFile>>20)
 	}
-	return db.read(path, io.LimitReader(f, maxFile))
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	db.unread = append(db.unread, unread{path, text})
+	return err
+}
+
+// unread is a file before its lines are looked into.
+type unread struct {
+	path string
+	text []byte
+}
+
+// lines looks into the files' lines, once.
+func (db *DB) lines() {
+	db.once.Do(func() {
+		db.keys = map[string][]entry{}
+		for _, u := range db.unread {
+			db.read(u.path, u.text)
+		}
+		db.unread = nil
+	})
 }
 
 // read takes one file's text.
-func (db *DB) read(path string, r io.Reader) error {
-	lines := bufio.NewReaderSize(r, maxLine)
-	for number := 1; ; number++ {
-		line, err := lines.ReadSlice('\n')
-		tooLong := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = lines.ReadSlice('\n')
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		switch text := strings.Trim(string(line), " \t\r\n"); {
-		case tooLong:
+func (db *DB) read(path string, all []byte) {
+	number := 0
+	for line := range bytes.Lines(all) {
+		number++
+		switch text := strings.Trim(string(line[:min(len(line), maxLine)]), " \t\r\n"); {
+		case len(line) > maxLine:
 			db.skip(path, number)
 		case text == "" || text[0] == '#':
 		default:
 			db.add(path, number, text)
-		}
-		if err != nil {
-			return nil
 		}
 	}
 }

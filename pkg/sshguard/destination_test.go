@@ -200,3 +200,23 @@ func TestNothingIsGivenThatCannotBeRecorded(t *testing.T) {
 		t.Error("counted as signed")
 	}
 }
+
+// The lines are looked into when a host is first asked for, and what is wrong with
+// them is said then, once.
+func TestLinesOfKnownHostsThatCannotBeReadAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	user, github := ed25519Key(t, "user"), ed25519Key(t, "github")
+	c := callKnowing(t, parseRules(t, "[[ssh.rule]]\nqube = \"work\"\ndecision = \"allow\"\n"), "nonsense\n"+github.line("", "github.com"), newVault(t, user.AddedKey))
+	const words = "lines of known_hosts that cannot be read"
+	c.ask(sshagent.RequestIdentities())
+	if got := c.logged(); strings.Contains(got, words) {
+		t.Errorf("before a host is asked for:\n%s", got)
+	}
+	c.ask(github.binding(t, "session", false))
+	for range 2 {
+		c.ask(sshagent.RequestIdentities())
+	}
+	if got := c.logged(); strings.Count(got, words) != 1 {
+		t.Errorf("logged:\n%s", got)
+	}
+}

@@ -81,6 +81,7 @@ type Guard struct {
 	binds    bind.List
 	throttle throttle
 	shown    string // what the last list said
+	badHosts bool   // that lines of KnownHosts cannot be read was said
 }
 
 // Stats are counted while the guard serves.

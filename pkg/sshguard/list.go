@@ -66,7 +66,12 @@ func (g *Guard) known(hostKey []byte) knownhosts.Result {
 	if hostKey == nil {
 		return knownhosts.Result{}
 	}
-	return g.KnownHosts.Names(hostKey, g.Candidates, time.Now())
+	result := g.KnownHosts.Names(hostKey, g.Candidates, time.Now())
+	if count, first := g.KnownHosts.Bad(); count > 0 && !g.badHosts {
+		g.badHosts = true
+		g.Log.WithFields(logrus.Fields{journal.Count: count, journal.Cause: first}).Warn("lines of known_hosts that cannot be read")
+	}
+	return result
 }
 
 // list answers REQUEST_IDENTITIES: a failure for a qube that no rule serves, the

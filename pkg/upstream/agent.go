@@ -50,19 +50,28 @@ func (a *Agent) connect(ctx context.Context) (err error) {
 	if a.small = isGPG(a.Path); a.small {
 		return nil
 	}
-	frame, err := bind.SelfMade()
-	if err != nil {
-		return err
+	reply, err := a.mark(ctx, bind.Marker)
+	if err == nil && reply != sshagent.TypeSuccess {
+		reply, err = a.mark(ctx, bind.SelfMade)
 	}
-	reply, err := a.marked.exchange(ctx, frame, listTime)
 	if err != nil {
 		return err
 	}
 	// What knows no bindings has no keys that depend on them.
-	if a.small = reply.Type() != sshagent.TypeSuccess; a.small {
+	if a.small = reply != sshagent.TypeSuccess; a.small {
 		return nil
 	}
 	return a.probe(ctx)
+}
+
+// mark sends a binding of our own and returns the type of the reply.
+func (a *Agent) mark(ctx context.Context, binding func() (sshagent.Frame, error)) (sshagent.MessageType, error) {
+	frame, err := binding()
+	if err != nil {
+		return 0, err
+	}
+	reply, err := a.marked.exchange(ctx, frame, listTime)
+	return reply.Type(), err
 }
 
 func isGPG(path string) bool {

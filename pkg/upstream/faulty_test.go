@@ -60,8 +60,10 @@ func answering(answers ...string) func(net.Conn) {
 }
 
 const (
-	failure = "\x00\x00\x00\x01\x05"
-	empty   = "\x00\x00\x00\x05\x0c\x00\x00\x00\x00"
+	// Of each kind of binding, one is tried.
+	noBindings = 2
+	failure    = "\x00\x00\x00\x01\x05"
+	empty      = "\x00\x00\x00\x05\x0c\x00\x00\x00\x00"
 )
 
 func TestGarbageFromAnAgent(t *testing.T) {
@@ -81,9 +83,9 @@ func TestGarbageFromAnAgent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(shortDir(t), "agent")
-			answers := []string{failure, garbage}
+			answers := []string{failure, failure, garbage}
 			if garbage == "" {
-				answers = answers[:1]
+				answers = answers[:noBindings]
 			}
 			listen(t, path, func(c net.Conn) {
 				answering(answers...)(c)
@@ -108,7 +110,7 @@ func TestGarbageFromAnAgent(t *testing.T) {
 func TestAnAnswerTooManyBreaksTheConnection(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "agent")
-	listen(t, path, answering(failure, empty+failure, failure))
+	listen(t, path, answering(failure, failure, empty+failure, failure))
 	a := dial(t, path)
 	var none bind.List
 	if got := comments(t, a, &none); len(got) != 0 {
@@ -124,7 +126,7 @@ func TestAnAnswerThatDidNotComeInTimeIsNotTakenForTheNext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "agent")
 	listen(t, path, func(c net.Conn) {
-		answering(failure)(c)
+		answering(failure, failure)(c)
 		time.Sleep(300 * time.Millisecond)
 		_, _ = io.WriteString(c, empty)
 		hang(c)
@@ -180,5 +182,37 @@ func TestLargeRequestsDoNotReachSmallAgents(t *testing.T) {
 				t.Errorf("%d bytes reached the agent, and %d requests more", n, len(got))
 			}
 		})
+	}
+}
+
+// OpenSSH can be built without OpenSSL; its agent then knows Ed25519 alone, and
+// must be marked all the same.
+func TestAnAgentWithoutRSAIsMarkedByEd25519(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "agent")
+	formats := make(chan string, 10)
+	listen(t, path, func(c net.Conn) {
+		reader := sshagent.NewReader(c, sshagent.MaxRequest, sshagent.FrameTime)
+		for {
+			f, err := reader.Next()
+			if err != nil {
+				return
+			}
+			reply := empty
+			if b, err := sshagent.ParseBind(f); err == nil {
+				reply = failure
+				key, err := sshagent.ParseKey(b.HostKey)
+				if formats <- key.Format; err == nil && key.Format == "ssh-ed25519" {
+					reply = string(sshagent.Success().Bytes())
+				}
+			}
+			if _, err := io.WriteString(c, reply); err != nil {
+				return
+			}
+		}
+	})
+	dial(t, path)
+	if first, second := <-formats, <-formats; first != sshagent.FormatRSA || second != "ssh-ed25519" || len(formats) != 0 {
+		t.Errorf("marked by %q, %q and %d more", first, second, len(formats))
 	}
 }

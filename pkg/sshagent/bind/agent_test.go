@@ -40,10 +40,17 @@ func list(t *testing.T, conn *agenttest.Conn) map[string][]byte {
 
 // A connection marked by a self-made binding still lists and signs with free
 // keys, and sees no key that is bound to a destination.
-func TestSelfMadeBindingMarksARealAgentsConnection(t *testing.T) {
+func TestOurBindingsMarkARealAgentsConnection(t *testing.T) {
 	t.Parallel()
+	for name, made := range map[string]func() (sshagent.Frame, error){"the constant one": bind.Marker, "a fresh one": bind.SelfMade} {
+		t.Run(name, func(t *testing.T) { marks(t, made) })
+	}
+}
+
+func marks(t *testing.T, made func() (sshagent.Frame, error)) {
+	t.Helper()
 	conn := constrained(t, ed25519Host(t)).Dial(t)
-	f, err := bind.SelfMade()
+	f, err := made()
 	if err != nil {
 		t.Fatal(err)
 	}
