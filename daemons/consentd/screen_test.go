@@ -102,3 +102,90 @@ func TestPromptsOnAScreen(t *testing.T) {
 	until(t, time.Second, "the window outlives consentd", func() bool { return len(windows()) == 0 })
 	all.Wait()
 }
+
+// askOn asks as a guard does whose own display is this one.
+func askOn(t *testing.T, display string, getenv func(string) string, r consent.Request) <-chan consent.Answer {
+	t.Helper()
+	c := connected(t, func(key string) string {
+		if key == "DISPLAY" {
+			return display
+		}
+		return getenv(key)
+	})
+	answered := make(chan consent.Answer, 1)
+	go func() {
+		defer c.Close()
+		a, err := c.Ask(t.Context(), r)
+		if err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+		answered <- a
+	}()
+	return answered
+}
+
+func by(qube string) consent.Request {
+	r := (&consent.SSH{Qube: qube, Fingerprint: "SHA256:x", Purpose: "login", User: "git", Remember: time.Minute}).Request()
+	return r
+}
+
+// Two qubes ask at once: one window after the other, each with its own qube's name
+// and its own answer; and what one has been granted waits for nobody's window.
+func TestTwoQubesAtOnce(t *testing.T) {
+	name, windows := display(t)
+	getenv, _ := started(t)
+	one := func() string {
+		t.Helper()
+		until(t, 20*time.Second, "no window", func() bool { return len(windows()) > 0 })
+		time.Sleep(1500 * time.Millisecond)
+		all := windows()
+		if len(all) != 1 {
+			t.Fatalf("%d windows at once", len(all))
+		}
+		return all[0]
+	}
+	press := func(id string, keys ...string) {
+		xdotool(name, append([]string{"windowfocus", "--sync", id, "key", "--delay", "80"}, keys...)...)
+	}
+	want := func(answered <-chan consent.Answer, reason consent.Reason) {
+		t.Helper()
+		select {
+		case a := <-answered:
+			if a.Reason != reason {
+				t.Errorf("got %q, want %q", a, reason)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no answer, want %q", reason)
+		}
+	}
+	granted := askOn(t, name, getenv, by("mail"))
+	press(one(), "Tab", "Tab", "space")
+	want(granted, consent.Lasting)
+
+	answers := map[string]<-chan consent.Answer{"work": askOn(t, name, getenv, by("work")), "dev": askOn(t, name, getenv, by("dev"))}
+	reasons := []consent.Reason{consent.Denied, consent.Once}
+	for n, keys := range [][]string{{"Return"}, {"Tab", "Return"}} {
+		id := one()
+		title := strings.TrimSpace(xdotool(name, "getwindowname", id))
+		qube := strings.TrimSuffix(strings.TrimPrefix(title, "splitvault: "), " asks")
+		if answers[qube] == nil {
+			t.Fatalf("the window is called %q", title)
+		}
+		want(askOn(t, name, getenv, by("mail")), consent.Granted)
+		press(id, keys...)
+		want(answers[qube], reasons[n])
+		delete(answers, qube)
+	}
+}
+
+// Nobody answers: the window goes, and it is a no.
+func TestNobodyAnswers(t *testing.T) {
+	name, windows := display(t)
+	getenv, _ := started(t, "--answer-time", "2s")
+	answered := askOn(t, name, getenv, question())
+	until(t, 20*time.Second, "no window", func() bool { return len(windows()) > 0 })
+	if a := <-answered; a.Reason != consent.TimedOut {
+		t.Errorf("got %q", a)
+	}
+	until(t, 2*time.Second, "the window is still there", func() bool { return len(windows()) == 0 })
+}

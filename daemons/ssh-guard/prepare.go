@@ -17,6 +17,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/rundir"
 	"github.com/splitvault/splitvault/pkg/sshguard"
 	"github.com/splitvault/splitvault/pkg/stale"
+	"github.com/splitvault/splitvault/pkg/turn"
 	"github.com/splitvault/splitvault/pkg/upstream"
 )
 
@@ -69,6 +70,7 @@ func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) up
 	knowHosts(log, firewall)
 	firewall.Rates = call.Rates(firewall.Rules.Rated(firewall.Qube, string(firewall.Agent)))
 	reachPerson(ctx, call, firewall)
+	takeTurns(log, firewall.Qube, agents)
 	for _, a := range agents {
 		firewall.Agents = append(firewall.Agents, a)
 	}
@@ -128,6 +130,20 @@ func reachPerson(ctx context.Context, call *guard.Call, firewall *sshguard.Guard
 	case notifies:
 		if desktop := call.Desktop(ctx); desktop != nil {
 			firewall.Notices = desktop
+		}
+	}
+}
+
+// takeTurns has the calls of a qube ask an agent one at a time.
+func takeTurns(log logrus.FieldLogger, qube string, agents upstream.Agents) {
+	dir, err := rundir.Make(rundir.Base(os.Getenv), "turns")
+	if err != nil {
+		log.WithField(journal.Err, err).Warn("no state directory: a qube can put many questions to an agent at once")
+		return
+	}
+	for _, a := range agents {
+		if a.Turn, err = turn.Open(dir, qube+"/"+a.Path); err != nil {
+			log.WithField(journal.Err, err).Warn("a qube can put many questions to an agent at once")
 		}
 	}
 }

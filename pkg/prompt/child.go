@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -14,11 +15,17 @@ import (
 // maxOutput is how much a prompting program may say.
 const maxOutput = 4096
 
-// find looks for a program where the distribution has it. It follows nobody's PATH.
-func find(name string) (string, error) {
-	for _, dir := range []string{"/usr/bin/", "/bin/"} {
-		if info, err := os.Stat(dir + name); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return dir + name, nil
+// find looks for a program in dir, or where the distribution has it. It follows
+// nobody's PATH.
+func find(dir, name string) (string, error) {
+	dirs := []string{dir}
+	if dir == "" {
+		dirs = []string{"/usr/bin", "/bin"}
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
 		}
 	}
 	return "", fmt.Errorf("%w: %s is not installed", ErrNotHere, name)

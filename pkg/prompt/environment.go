@@ -6,12 +6,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/splitvault/splitvault/pkg/consent"
+	"github.com/splitvault/splitvault/pkg/xwindow"
 )
 
 // Environment is all that a prompting program is given.
@@ -94,9 +94,8 @@ func Usable(s consent.Screen, runtime string) (consent.Screen, error) {
 // connectX finds the display :N of this machine, by the file or by the
 // abstract socket (X(7)). A display over the network is none of a vault's.
 func connectX(display string) error {
-	number, local := strings.CutPrefix(strings.TrimPrefix(display, "unix"), ":")
-	number, _, _ = strings.Cut(number, ".")
-	if !local || number == "" || strings.Trim(number, "0123456789") != "" {
+	number, local := xwindow.Number(display)
+	if !local {
 		return fmt.Errorf("%q is no display of this qube", display)
 	}
 	path := "/tmp/.X11-unix/X" + number

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Pinentry asks by one of the pinentry programs, in the Assuan protocol
@@ -23,6 +22,7 @@ import (
 // so a pinentry's yes is always for once.
 type Pinentry struct {
 	Only string // name of the one program to use, "" for any
+	Dir  string // where the programs are, "" for the distribution's directories
 }
 
 // flavours are the programs, and whether they need a display.
@@ -43,7 +43,7 @@ func (p Pinentry) Ask(ctx context.Context, env Environment, q Question) (Answer,
 		if p.Only != "" && p.Only != f.program || f.graphical && env.Screen.Display == "" || !f.graphical && env.Screen.TTY == "" {
 			continue
 		}
-		path, err := find(f.program)
+		path, err := find(p.Dir, f.program)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -81,7 +81,12 @@ func (f flavour) ask(ctx context.Context, path string, env Environment, q Questi
 	if err := cmd.Start(); err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrNotHere, err)
 	}
-	answer, err := dialogue(in, bufio.NewReaderSize(out, maxOutput), q)
+	if !f.graphical {
+		env.Screen.Display = "" // there is no window to be seen
+	}
+	shown := watch(ctx, env, q.title())
+	choice, err := dialogue(in, bufio.NewReaderSize(out, maxOutput), q)
+	answer := Answer{choice, shown()}
 	cancel() // kills it, whatever it is at
 	_ = cmd.Wait()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -89,29 +94,29 @@ func (f flavour) ask(ctx context.Context, path string, env Environment, q Questi
 }
 
 // dialogue is the talk with a pinentry.
-func dialogue(in io.Writer, out *bufio.Reader, q Question) (Answer, error) {
+func dialogue(in io.Writer, out *bufio.Reader, q Question) (Choice, error) {
 	if c, err := result(out); err != nil || c != assuanOK {
-		return Answer{}, fmt.Errorf("%w: pinentry does not greet: %w", ErrNotHere, errors.Join(err, ErrGarbage))
+		return None, fmt.Errorf("%w: pinentry does not greet: %w", ErrNotHere, errors.Join(err, ErrGarbage))
 	}
 	for _, command := range []string{"SETTITLE " + q.title(), "SETDESC " + q.text(), "SETOK " + denyLabel, "SETNOTOK " + onceLabel} {
 		if code, err := say(in, out, command); err != nil || code != assuanOK {
-			return Answer{}, fmt.Errorf("%w: pinentry refuses %.10q: %w", ErrFailed, command, errors.Join(err, ErrGarbage))
+			return None, fmt.Errorf("%w: pinentry refuses %.10q: %w", ErrFailed, command, errors.Join(err, ErrGarbage))
 		}
 	}
-	answer := Answer{Shown: time.Now()}
 	code, err := say(in, out, "CONFIRM")
 	if err != nil {
-		return Answer{}, err
+		return None, err
 	}
 	switch code {
 	case assuanOK:
-		answer.Choice = Deny
+		return Deny, nil
 	case assuanCanceled:
-		answer.Choice = Close
+		return Close, nil
 	case assuanNotConfirmed:
-		answer.Choice = Once
+		return Once, nil
+	default:
+		return None, fmt.Errorf("%w: pinentry says ERR %d", ErrGarbage, code)
 	}
-	return answer, nil
 }
 
 // assuan is an error code of libgpg-error, without its source.
@@ -124,6 +129,9 @@ const (
 )
 
 func say(in io.Writer, out *bufio.Reader, command string) (assuan, error) {
+	if out.Buffered() > 0 {
+		return 0, fmt.Errorf("%w: pinentry answers what it was not asked", ErrGarbage)
+	}
 	escaped := strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(command)
 	if _, err := io.WriteString(in, escaped+"\n"); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrFailed, err)

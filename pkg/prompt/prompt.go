@@ -45,8 +45,9 @@ type Program interface {
 	Ask(ctx context.Context, env Environment, q Question) (Answer, error)
 }
 
-// Answer is a choice, and since when the question could be read: the start of the
-// program, or the time at which its window was seen.
+// Answer is a choice, and since when the question could be read: the time at which
+// the program's window was seen. A Wayland compositor tells nobody of another's
+// window, and a terminal has none: there it is the program's start.
 type Answer struct {
 	Choice Choice
 	Shown  time.Time

@@ -179,15 +179,24 @@ func press(keys ...string) func(*screen) { return func(s *screen) { s.keys(keys.
 func click(right, bottom string) func(*screen) {
 	return func(s *screen) {
 		id := s.window()
-		var width, height, r, b int
-		for line := range strings.Lines(s.xdotool("getwindowgeometry", "--shell", id)) {
-			fmt.Sscanf(line, "WIDTH=%d", &width)
-			fmt.Sscanf(line, "HEIGHT=%d", &height)
-		}
+		size := s.geometry(id)
+		var r, b int
 		fmt.Sscan(right, &r)
 		fmt.Sscan(bottom, &b)
-		s.xdotool("mousemove", "--window", id, fmt.Sprint(width*r/100), fmt.Sprint(height-b), "click", "1")
+		s.xdotool("mousemove", "--window", id, fmt.Sprint(size["WIDTH"]*r/100), fmt.Sprint(size["HEIGHT"]-b), "click", "1")
 	}
+}
+
+// geometry is what xdotool says of a window: X, Y, WIDTH, HEIGHT.
+func (s *screen) geometry(id string) map[string]int {
+	size := map[string]int{}
+	for line := range strings.Lines(s.xdotool("getwindowgeometry", "--shell", id)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		var n int
+		fmt.Sscan(value, &n)
+		size[name] = n
+	}
+	return size
 }
 
 func closeWindow(s *screen) { s.xdotool("windowclose", s.window()) }
@@ -207,6 +216,7 @@ func (s *screen) table(t *testing.T, p prompt.Program, rows []row) {
 }
 
 func TestZenity(t *testing.T) {
+	t.Parallel()
 	need(t, "zenity")
 	s := newScreen(t)
 	s.table(t, prompt.Zenity{}, []row{
@@ -225,6 +235,7 @@ func TestZenity(t *testing.T) {
 }
 
 func TestPinentry(t *testing.T) {
+	t.Parallel()
 	need(t, "pinentry-gtk-2")
 	s := newScreen(t)
 	s.table(t, prompt.Pinentry{Only: "pinentry-gtk-2"}, []row{
@@ -238,6 +249,7 @@ func TestPinentry(t *testing.T) {
 }
 
 func TestPinentryQt(t *testing.T) {
+	t.Parallel()
 	need(t, "pinentry-qt")
 	s := newScreen(t)
 	s.table(t, prompt.Pinentry{Only: "pinentry-qt"}, []row{

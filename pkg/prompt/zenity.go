@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Zenity asks by zenity, of any version with --switch (3.22, 2016).
-type Zenity struct{}
+type Zenity struct {
+	Dir string // where it is, "" for the distribution's directories
+}
 
 type ended struct {
 	stdout, stderr string
@@ -16,11 +17,11 @@ type ended struct {
 }
 
 // Ask shows the question. zenity is told to take nothing as markup.
-func (Zenity) Ask(ctx context.Context, env Environment, q Question) (Answer, error) {
+func (z Zenity) Ask(ctx context.Context, env Environment, q Question) (Answer, error) {
 	if env.Screen.Display == "" && env.Screen.Wayland == "" {
 		return Answer{}, fmt.Errorf("%w: zenity needs a display", ErrNotHere)
 	}
-	path, err := find("zenity")
+	path, err := find(z.Dir, "zenity")
 	if err != nil {
 		return Answer{}, err
 	}
@@ -32,7 +33,7 @@ func (Zenity) Ask(ctx context.Context, env Environment, q Question) (Answer, err
 	if q.Remember > 0 {
 		args = append(args, "--extra-button="+q.lastingLabel())
 	}
-	answer := Answer{Shown: time.Now()}
+	shown := watch(ctx, env, q.title())
 	e, err := onThread(func() (ended, error) {
 		stdout, stderr, code, err := output(child(ctx, path, env, args...))
 		return ended{stdout, stderr, code}, err
@@ -43,8 +44,8 @@ func (Zenity) Ask(ctx context.Context, env Environment, q Question) (Answer, err
 	if err != nil {
 		return Answer{}, fmt.Errorf("zenity: %w", err)
 	}
-	answer.Choice, err = q.zenityChoice(e)
-	return answer, err
+	choice, err := q.zenityChoice(e)
+	return Answer{choice, shown()}, err
 }
 
 // zenityChoice reads how zenity ended: a pressed extra button prints its label and

@@ -114,23 +114,54 @@ func (c *Counter) Allow(now time.Time, limit Limit) (bool, error) {
 	return within, nil
 }
 
+// Used tells how many uses count at now towards a limit, limit.Count at most, and
+// counts none. Of a nil Counter nobody can tell.
+func (c *Counter) Used(now time.Time, limit Limit) (int, error) {
+	if c == nil {
+		return 0, errors.New("counting uses: no counter")
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return 0, fmt.Errorf("counting uses: %w", err)
+	}
+	defer unlock()
+	used, err := c.used(now, limit)
+	if err != nil {
+		return 0, fmt.Errorf("counting uses: %w", err)
+	}
+	return used, nil
+}
+
 // count is called under the lock.
 func (c *Counter) count(now time.Time, limit Limit) (bool, error) {
-	size, err := c.size()
-	if err != nil {
+	used, err := c.used(now, limit)
+	if err != nil || used >= limit.Count {
 		return false, err
 	}
+	record := binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))
+	if _, err := c.file.Write(record); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// used is called under the lock.
+func (c *Counter) used(now time.Time, limit Limit) (int, error) {
+	size, err := c.size()
+	if err != nil {
+		return 0, err
+	}
 	if size%recordSize != 0 {
-		return false, errDamaged
+		return 0, errDamaged
 	}
 	if size >= maxSize {
-		return false, errFull
+		return 0, errFull
 	}
 	// Older ones than these are not needed: if all of these count, the limit is
 	// reached.
 	newest, err := c.newest(size, limit.Count)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	used := 0
 	for ; len(newest) > 0; newest = newest[recordSize:] {
@@ -139,14 +170,7 @@ func (c *Counter) count(now time.Time, limit Limit) (bool, error) {
 			used++
 		}
 	}
-	if used >= limit.Count {
-		return false, nil
-	}
-	record := binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))
-	if _, err := c.file.Write(record); err != nil {
-		return false, err
-	}
-	return true, nil
+	return used, nil
 }
 
 func (c *Counter) size() (int64, error) {

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshagent/bind"
+	"github.com/splitvault/splitvault/pkg/turn"
 )
 
 // Agent is one real agent, connected.
@@ -23,6 +25,8 @@ import (
 // such keys no unmarked connection is left open.
 type Agent struct {
 	Path string
+	// Turn is that of the calling qube; nil: its requests are not bounded.
+	Turn *turn.Turn
 
 	marked  *conn
 	local   *conn // nil: no keys with destination constraints
@@ -156,7 +160,35 @@ func (a *Agent) Sign(ctx context.Context, binds *bind.List, proven bool, request
 			return sshagent.Frame{}, err
 		}
 	}
-	return c.exchange(ctx, request, signTime)
+	release, careful, err := a.Turn.Take(ctx)
+	if err != nil {
+		return sshagent.Frame{}, err
+	}
+	defer release()
+	if careful {
+		// An agent that is still at another question does not answer, and gets
+		// none on top.
+		if _, err := c.list(ctx); err != nil {
+			return sshagent.Frame{}, fmt.Errorf("the agent waits for a person, it seems: %w", err)
+		}
+	}
+	return a.sign(ctx, c, request)
+}
+
+// slow is how long an agent takes at most that asks nobody.
+const slow = 2 * time.Second
+
+// sign puts a request to the agent, in the turn of its qube.
+func (a *Agent) sign(ctx context.Context, c *conn, request sshagent.Frame) (sshagent.Frame, error) {
+	start := time.Now()
+	reply, err := c.exchange(ctx, request, signTime)
+	refused := err == nil && reply.Type() == sshagent.TypeFailure && time.Since(start) > slow
+	if err != nil || refused {
+		if errStrike := a.Turn.Strike(); errStrike != nil {
+			return sshagent.Frame{}, errors.Join(err, errStrike)
+		}
+	}
+	return reply, err
 }
 
 // Reusable tells whether another client may follow on these connections: the
