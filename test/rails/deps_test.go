@@ -81,6 +81,7 @@ var programs = map[string][]ban{
 	"daemons/consentd":   {httpBan, pluginBan, netrpcBan, rawBan, sshBan, cobraBan, tomlBan},
 	"daemons/pass-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
 	"daemons/clef-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
+	"cmd/qpass":          {httpBan, pluginBan, netrpcBan, sshBan, tomlBan},
 	"cmd/splitvault":     {pluginBan, netrpcBan},
 }
 

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/splitvault/splitvault/pkg/dockercredential"
+	"github.com/splitvault/splitvault/pkg/entryname"
+	"github.com/splitvault/splitvault/pkg/passclient"
+	"github.com/splitvault/splitvault/pkg/passproto"
+	"github.com/splitvault/splitvault/pkg/version"
+)
+
+const dockerName = "docker-credential-qpass"
+
+const dockerUsage = `usage: docker-credential-qpass get|store|erase|list|version
+
+Docker starts it: {"credsStore": "qpass"} in ~/.docker/config.json.
+See docker-credential-qpass(1).
+`
+
+// errErase is what docker logout shows.
+var errErase = errors.New("the vault's entries are removed in the vault, not from this qube")
+
+// dockerCredential is the helper. Docker reads errors on standard output.
+func (a *app) dockerCredential(ctx context.Context, args []string) int {
+	if len(args) != 1 {
+		fmt.Fprint(a.stdout, dockerUsage)
+		return 1
+	}
+	var err error
+	switch args[0] {
+	case "get":
+		err = a.dockerGet(ctx)
+	case "store":
+		err = a.dockerStore(ctx)
+	case "erase":
+		if _, err = dockercredential.ReadServer(a.stdin); err == nil {
+			err = errErase
+		}
+	case "list":
+		err = a.dockerList(ctx)
+	case "-h", "--help":
+		fmt.Fprint(a.stdout, dockerUsage)
+	case "version", "--version":
+		fmt.Fprintln(a.stdout, dockerName, version.String())
+	default:
+		err = fmt.Errorf("unknown verb %q", args[0])
+	}
+	if isNotFound(err) {
+		err = dockercredential.ErrNotFound
+	}
+	if err != nil {
+		fmt.Fprintln(a.stdout, err)
+		return 1
+	}
+	return 0
+}
+
+func (a *app) dockerGet(ctx context.Context) error {
+	server, err := dockercredential.ReadServer(a.stdin)
+	if err != nil {
+		return err
+	}
+	entry, err := a.dockerEntry(ctx, server)
+	if err != nil {
+		return err
+	}
+	password, err := a.vault.field(ctx, entryname.Name(entry.Name), entryname.Password)
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	return dockercredential.Write(a.stdout, dockercredential.Credentials{
+		ServerURL: server, Username: entry.Login,
+		Secret: string(bytes.TrimRight(password.Bytes(), "\r\n")),
+	})
+}
+
+// dockerEntry finds a server's entry by its host, else where docker's own helper for
+// pass would have put it.
+func (a *app) dockerEntry(ctx context.Context, server string) (passclient.Found, error) {
+	if host, ok := dockercredential.Host(server); ok {
+		found, err := a.vault.find(ctx, host)
+		if err == nil && len(found) > 0 {
+			if found[0].Login == "" {
+				found[0].Login = path.Base(found[0].Name)
+			}
+			return found[0], nil
+		}
+		if err != nil && !isNotFound(err) {
+			return passclient.Found{}, err
+		}
+	}
+	scope, err := entryname.ParseScope(dockercredential.Directory(server))
+	if err != nil {
+		return passclient.Found{}, dockercredential.ErrNotFound
+	}
+	names, _, err := a.vault.names(ctx, scope)
+	if err != nil {
+		return passclient.Found{}, err
+	}
+	if len(names) == 0 {
+		return passclient.Found{}, dockercredential.ErrNotFound
+	}
+	return passclient.Found{Name: names[0], Login: path.Base(names[0])}, nil
+}
+
+// dockerStore makes an entry where docker's own helper for pass would.
+func (a *app) dockerStore(ctx context.Context) error {
+	c, err := dockercredential.ReadCredentials(a.stdin)
+	if err != nil {
+		return err
+	}
+	name, err := entryname.Parse(dockercredential.Directory(c.ServerURL) + c.Username)
+	if err != nil {
+		return err
+	}
+	answer, err := a.vault.ask(ctx, passproto.Request{Verb: passproto.Insert, Name: name}, []byte(c.Secret))
+	if err != nil {
+		return fmt.Errorf("no new entry in the vault (one that is there is changed there): %w", err)
+	}
+	answer.Wipe()
+	return nil
+}
+
+// dockerList answers what this qube may have of docker's own entries; a vault that
+// lists none has none, as far as docker is told.
+func (a *app) dockerList(ctx context.Context) error {
+	list := make(map[string]string)
+	names, _, err := a.vault.names(ctx, dockercredential.Scope)
+	if _, isNo := errors.AsType[*passproto.Error](err); err != nil && !isNo {
+		return err
+	}
+	for _, name := range names {
+		if server, user, ok := dockercredential.ServerOf(name); ok {
+			if _, twice := list[server]; !twice {
+				list[server] = user
+			}
+		}
+	}
+	return dockercredential.Write(a.stdout, list)
+}
