@@ -12,10 +12,11 @@ DESTDIR := env('DESTDIR', '')
 version := env('SPLITVAULT_VERSION', `GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty 2>/dev/null || echo devel`)
 tools := env('XDG_CACHE_HOME', env('HOME', '/root') / '.cache') / 'splitvault/bin'
 golangci := 'v2.15.0'
+nfpm := 'v2.45.2'
 export CGO_ENABLED := '0'
 export GOFLAGS := env('GOFLAGS', '') + ' -buildvcs=false'
 imports := "go list -f '{{.ImportPath}} {{join .Imports \" \"}} {{join .TestImports \" \"}} {{join .XTestImports \" \"}} ' ./..."
-plain := imports + " | grep -vE '/test/(scripts|figures|qubes/bench) ' | cut -d' ' -f1"
+plain := imports + " | grep -vE '/test/(scripts|figures|packages|qubes/bench) ' | cut -d' ' -f1"
 booting := imports + " | grep -E '/test/qubes/bench ' | cut -d' ' -f1"
 gotest := 'go run ./test/rails/cmd/gotest -count=1'
 
@@ -33,10 +34,10 @@ demo *ARGS: build
 
 # Build daemons into build/lib and commands into build/bin
 [group('build')]
-build:
-    @mkdir -p build/lib build/bin
-    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o build/lib/ ./daemons/...
-    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o build/bin/ ./cmd/...
+build to='build':
+    @mkdir -p {{ to }}/lib {{ to }}/bin
+    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o {{ to }}/lib/ ./daemons/...
+    @go build -trimpath -buildvcs=false -ldflags='-s -w -X github.com/splitvault/splitvault/pkg/version.linked={{ version }}' -o {{ to }}/bin/ ./cmd/...
 
 # Install daemons, commands, units, the template's files and man pages under DESTDIR
 [group('build')]
@@ -47,6 +48,21 @@ install dest=DESTDIR: build
 [group('build')]
 dist:
     go run ./test/rails/cmd/dist {{ quote(version) }} build/dist
+
+# The template's .deb and .rpm and dom0's policy .rpm, into OUT
+[group('build')]
+package out='build/packages': nfpm
+    SPLITVAULT_VERSION="$(go run ./test/rails/cmd/package -version)" {{ quote(just_executable()) }} build build/release
+    go run ./test/rails/cmd/package -nfpm {{ quote(tools / 'nfpm') }} -out {{ quote(trim_start_match(out, 'OUT=')) }}
+
+# The source archive with its modules in vendor/, as qubes-builder takes it, into OUT
+[group('build')]
+source out='build/packages':
+    go run ./test/rails/cmd/package -source -out {{ quote(trim_start_match(out, 'OUT=')) }}
+
+[private]
+nfpm:
+    @go version -m {{ quote(tools / 'nfpm') }} 2>/dev/null | grep -qw {{ quote(nfpm) }} || GOBIN={{ quote(tools) }} go install github.com/goreleaser/nfpm/v2/cmd/nfpm@{{ nfpm }}
 
 # Remove what `build` made (caches under ~/.cache stay)
 [group('build')]
@@ -94,6 +110,11 @@ fuzz time='5s':
 [group('test')]
 scripts: build
     {{ gotest }} ./test/scripts
+
+# The packages: contents, lintian, rpmlint, and built from source in a Debian 13 (root)
+[group('test')]
+packages:
+    {{ gotest }} ./test/packages
 
 # The two-qube bench: real systemd on Debian 12 and 13 (root)
 [group('test')]

@@ -12,6 +12,7 @@ missing=
 while read -r set needs deb rpm; do
 	if [ "$set" = test ] && [ "$1" = demo ] || has "$needs"; then continue; fi
 	if ! has apt-get; then deb=$rpm; fi
+	if [ "$deb" = - ]; then continue; fi # not packaged there: the test says so
 	# Debian 12 has no package of just; where npm is, it serves as well.
 	if [ "$needs" = just ]; then
 		if has npm; then continue; fi

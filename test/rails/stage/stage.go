@@ -23,8 +23,22 @@ var layout = []struct {
 	{"units/client", "usr/lib/systemd/user", 0o644},
 	{"units/vault", "usr/lib/systemd/user", 0o644},
 	{"units/network", "usr/lib/systemd/system", 0o644},
-	{"templatevm", "", 0},
+	{"templatevm/etc", "etc", 0},
+	{"templatevm/usr", "usr", 0},
+	// A template and a vault have no network to read these elsewhere.
+	{"README.md", doc + "README.md", 0o644},
+	{"SECURITY.md", doc + "SECURITY.md", 0o644},
+	{"CHANGELOG.md", doc + "CHANGELOG.md", 0o644},
+	{"CONTRIBUTING.md", doc + "CONTRIBUTING.md", 0o644},
+	{"docs", doc + "docs", 0o644},
+	{"dom0/README.md", doc + "dom0/README.md", 0o644},
+	{"dom0/policy.d", doc + "dom0/policy.d", 0o644},
+	{"dom0/salt", doc + "dom0/salt", 0o644},
+	// The licences of all that is linked in; packages need it under this name.
+	{"debian/copyright", doc + "copyright", 0o644},
 }
+
+const doc = "usr/share/doc/splitvault/"
 
 // Install copies each part of the layout from src below dest and returns how
 // many files it wrote. Parts that the tree does not have are left out, but at
@@ -57,7 +71,7 @@ func InstallBuilt(src, build, dest string) (int, error) {
 }
 
 // copyTree mirrors the files and symbolic links below from to the directory
-// to. Directories that are missing are made with mode 0755, whatever the
+// to, or the file from to the file to. Directories that are missing are made with mode 0755, whatever the
 // umask; those that exist keep theirs.
 func copyTree(from, to string, mode fs.FileMode) (int, error) {
 	n := 0
@@ -73,6 +87,9 @@ func copyTree(from, to string, mode fs.FileMode) (int, error) {
 		switch {
 		case d.IsDir():
 			return makeDir(target)
+		case rel == ".":
+			n++ // a part that is one file
+			return errors.Join(makeDir(filepath.Dir(to)), copyFile(path, to, mode))
 		case strings.HasPrefix(d.Name(), "."), strings.HasSuffix(d.Name(), "~"):
 			return nil // .gitkeep and editors' leavings
 		case d.Type() == fs.ModeSymlink:

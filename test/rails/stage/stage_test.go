@@ -19,6 +19,10 @@ func tree(t *testing.T) string {
 		"templatevm/etc/profile.d/splitvault.sh":   0o600,
 		"templatevm/usr/lib/splitvault/client-env": 0o700,
 		"templatevm/etc/.gitkeep":                  0o600,
+		"debian/rules":                             0o700,
+		"debian/copyright":                         0o600,
+		"docs/ssh.md":                              0o600,
+		"README.md":                                0o700,
 	} {
 		path := filepath.Join(src, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -52,6 +56,9 @@ func TestInstallMirrorsTheTreeWithFixedModesUnderAnyUmask(t *testing.T) {
 		"etc/profile.d/splitvault.sh":                0o644,
 		"usr/lib/splitvault/client-env":              0o755,
 		"etc/qubes-rpc/qubes.Ssh":                    0o777 | fs.ModeSymlink,
+		"usr/share/doc/splitvault/docs/ssh.md":       0o644,
+		"usr/share/doc/splitvault/README.md":         0o644,
+		"usr/share/doc/splitvault/copyright":         0o644,
 	}
 	got := map[string]fs.FileMode{}
 	err := filepath.WalkDir(dest, func(path string, d fs.DirEntry, err error) error {

@@ -59,15 +59,42 @@ func Cache() (string, error) {
 // Dir is where the root of a suite is or will be. The name changes with the
 // list of packages, so that a cached root always has what this version needs.
 func Dir(suite string) (string, error) {
-	if !slices.Contains(Suites(), suite) {
-		return "", fmt.Errorf("no root %q: there are %s", suite, strings.Join(Suites(), " and "))
+	r, err := find(suite)
+	if err != nil {
+		return "", err
 	}
+	return r.dir()
+}
+
+// Packaging is a root that no qube boots: a Debian 13 with what builds a package
+// from source, and no Go.
+const Packaging = "packaging"
+
+// root is one tree: what is in it, and a file that only a whole one has.
+type root struct {
+	name, suite string
+	packages    []string
+	proof       string
+}
+
+func find(name string) (root, error) {
+	switch {
+	case slices.Contains(Suites(), name):
+		return root{name, name, packages(), "usr/lib/systemd/systemd"}, nil
+	case name == Packaging:
+		return root{name, "trixie", []string{"debhelper", "dpkg-dev"}, "usr/bin/dh"}, nil
+	default:
+		return root{}, fmt.Errorf("no root %q: there are %s and %s", name, strings.Join(Suites(), ", "), Packaging)
+	}
+}
+
+func (r root) dir() (string, error) {
 	cache, err := Cache()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(suite + " minbase " + strings.Join(packages(), ",")))
-	return filepath.Join(cache, "roots", fmt.Sprintf("%s-%x", suite, sum[:6])), nil
+	sum := sha256.Sum256([]byte(r.suite + " minbase " + strings.Join(r.packages, ",")))
+	return filepath.Join(cache, "roots", fmt.Sprintf("%s-%x", r.name, sum[:6])), nil
 }
 
 // Build returns the directory of a suite's root, after making it with
@@ -75,11 +102,15 @@ func Dir(suite string) (string, error) {
 // says goes to log. Runs at the same time wait for each other; a root appears
 // whole or not at all.
 func Build(ctx context.Context, suite string, log io.Writer) (string, error) {
-	dir, err := Dir(suite)
+	r, err := find(suite)
 	if err != nil {
 		return "", err
 	}
-	if built(dir) {
+	dir, err := r.dir()
+	if err != nil {
+		return "", err
+	}
+	if r.built(dir) {
 		return dir, nil
 	}
 	if os.Geteuid() != 0 {
@@ -96,10 +127,10 @@ func Build(ctx context.Context, suite string, log io.Writer) (string, error) {
 		return "", fmt.Errorf("building the root %q: %w", suite, err)
 	}
 	defer unlock()
-	if built(dir) { // while we waited
+	if r.built(dir) { // while we waited
 		return dir, nil
 	}
-	if err := build(ctx, suite, dir, log); err != nil {
+	if err := r.build(ctx, dir, log); err != nil {
 		return "", fmt.Errorf("building the root %q: %w", suite, err)
 	}
 	return dir, nil
@@ -107,8 +138,8 @@ func Build(ctx context.Context, suite string, log io.Writer) (string, error) {
 
 // build makes dir. The caller holds the suite's lock, so whatever half-built
 // directory is found belongs to a run that was killed.
-func build(ctx context.Context, suite, dir string, log io.Writer) error {
-	stale, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".building-"+suite+"-*"))
+func (r root) build(ctx context.Context, dir string, log io.Writer) error {
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".building-"+r.name+"-*"))
 	if err != nil {
 		return err
 	}
@@ -117,7 +148,7 @@ func build(ctx context.Context, suite, dir string, log io.Writer) error {
 			return fmt.Errorf("removing a half-built root: %w", err)
 		}
 	}
-	building, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+suite+"-")
+	building, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+r.name+"-")
 	if err != nil {
 		return err
 	}
@@ -132,8 +163,8 @@ func build(ctx context.Context, suite, dir string, log io.Writer) error {
 		"--mode=root", "--variant=minbase", "--format=directory",
 		// Pinned and snapshot mirrors serve Release files past their date.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
-		"--include="+strings.Join(packages(), ","),
-		suite, building)
+		"--include="+strings.Join(r.packages, ","),
+		r.suite, building)
 	mmdebstrap.Env = append(os.Environ(), "LC_ALL=C")
 	mmdebstrap.Stdout, mmdebstrap.Stderr = log, log
 	mmdebstrap.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -142,15 +173,15 @@ func build(ctx context.Context, suite, dir string, log io.Writer) error {
 	if err := mmdebstrap.Run(); err != nil {
 		return fmt.Errorf("running mmdebstrap (it needs a Debian mirror and Debian's archive keys: apt-get install debian-archive-keyring): %w", err)
 	}
-	if !built(building) {
-		return errors.New("mmdebstrap left no systemd in it")
+	if !r.built(building) {
+		return fmt.Errorf("mmdebstrap left no %s in it", r.proof)
 	}
 	return os.Rename(building, dir)
 }
 
-// built tells whether dir holds a root. Build renames only whole ones.
-func built(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "usr/lib/systemd/systemd"))
+// built tells whether dir holds the root. Build renames only whole ones.
+func (r root) built(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, r.proof))
 	return err == nil
 }
 

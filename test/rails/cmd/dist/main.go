@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/splitvault/splitvault/test/rails/stage"
+	"github.com/splitvault/splitvault/test/rails/tarball"
 )
 
 // targets are the machines: those of Qubes and most others, and the USB armory's
@@ -74,7 +75,7 @@ func archive(ctx context.Context, version, path string, env []string, moment tim
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return writeTar(path, tree, strings.TrimSuffix(filepath.Base(path), ".tar.gz"), moment)
+	return tarball.Write(path, tree, strings.TrimSuffix(filepath.Base(path), ".tar.gz"), moment)
 }
 
 func compile(ctx context.Context, version, from, to string, env []string) error {

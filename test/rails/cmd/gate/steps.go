@@ -22,6 +22,7 @@ var steps = []step{
 	{recipe: []string{"race"}},
 	{recipe: []string{"fuzz", "5s"}},
 	{recipe: []string{"scripts"}},
+	{recipe: []string{"packages"}, needsRoot: "a package is built in a Debian of its own, which takes root (sudo ./justw test)"},
 	{recipe: []string{"qubes"}, needsRoot: bootReason},
 	{recipe: []string{"bench", "50ms", "-short"}, needsRoot: bootReason},
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,20 +21,27 @@ import (
 )
 
 func main() {
-	if err := check("."); err != nil {
+	tree := flag.String("tree", "", "check the units of an installed `directory`, of a package for instance; default: what `just install` makes")
+	flag.Parse()
+	if err := check(".", *tree); err != nil {
 		fmt.Fprintln(os.Stderr, "unitcheck:", err)
 		os.Exit(1)
 	}
 }
 
-func check(src string) error {
+// check checks the units below tree, or those that src installs.
+func check(src, tree string) error {
 	dir, err := os.MkdirTemp("", "unitcheck-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	root := filepath.Join(dir, "root")
-	if _, err := stage.Install(src, root); err != nil {
+	if tree != "" {
+		if root, err = filepath.Abs(tree); err != nil {
+			return err
+		}
+	} else if _, err := stage.Install(src, root); err != nil {
 		return err
 	}
 	version, err := systemdVersion()

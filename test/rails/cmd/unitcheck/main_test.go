@@ -44,7 +44,7 @@ func TestUnitsThatSystemdMindsAreRefused(t *testing.T) {
 				}
 				write(t, filepath.Join(src, name), text)
 			}
-			switch err := check(src); {
+			switch err := check(src, ""); {
 			case tt.says == "" && err != nil:
 				t.Error(err)
 			case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)):

@@ -1,4 +1,5 @@
-package main
+// Package tarball makes archives that depend on nothing but what is in them.
+package tarball
 
 import (
 	"archive/tar"
@@ -11,9 +12,9 @@ import (
 	"time"
 )
 
-// writeTar packs a tree as the directory prefix. Only names, modes and contents
+// Write packs a tree as the directory prefix. Only names, modes and contents
 // are taken from it, in the order of names.
-func writeTar(path, tree, prefix string, moment time.Time) error {
+func Write(path, tree, prefix string, moment time.Time) error {
 	out, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
