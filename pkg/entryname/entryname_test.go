@@ -2,6 +2,7 @@ package entryname_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,7 +175,7 @@ func TestFieldsHaveOneName(t *testing.T) {
 			t.Errorf("FieldOf(%q) = %q, %v, want %q", text, got, err, want)
 		}
 	}
-	if !entryname.Login.Is("Username ") || entryname.Login.Is("url") || entryname.Field("pin").Is("pi") {
+	if keys := entryname.Login.Keys(); !slices.Contains(keys, "username") || slices.Contains(keys, "url") || len(entryname.Field("pin").Keys()) != 1 {
 		t.Error("the keys of a field")
 	}
 	if entryname.Field("line.12").Line() != 12 || entryname.Password.Line() != 0 {

@@ -73,9 +73,14 @@ func (f Field) Line() int {
 	return 0
 }
 
-// Is tells whether the key of a line "key: value" is this field's, in any case and
-// by any alias.
-func (f Field) Is(untrustedKey string) bool {
-	field, err := FieldOf(untrustedKey)
-	return err == nil && field == f
+// Keys are the keys of a line "key: value" that is this field, in lower case; a
+// line may have them in any.
+func (f Field) Keys() []string {
+	keys := []string{string(f)}
+	for alias, field := range aliases {
+		if field == f {
+			keys = append(keys, alias)
+		}
+	}
+	return keys
 }
