@@ -47,7 +47,7 @@ func TestTransactionsAreUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(u.Account) != strings.ToLower(strings.Trim(from, `"`)) || string(u.To) != strings.Trim(to, `"`) || u.Chain != 1337 || u.Value.String() != "1 wei" ||
-		u.Transaction.Type != 2 || u.Transaction.Gas != 21000 || u.Transaction.MaxFee.String() != "21000 gwei" || u.Call.Selector() != clefapi.None || u.Creates() {
+		u.Transaction.Type != 2 || u.Transaction.Gas != 21000 || u.Transaction.MaxFee.String() != "0.000021 ether" || u.Call.Selector() != clefapi.None || u.Creates() {
 		t.Errorf("%+v %+v", u, u.Transaction)
 	}
 	for params, kind := range map[string]int{

@@ -13,7 +13,7 @@ import (
 
 var (
 	// ErrUnknown says that Clef has no such method.
-	ErrUnknown = errors.New("Clef has no such method")
+	ErrUnknown = errors.New("a method that Clef does not have")
 	// ErrParams says that a request is not understood.
 	ErrParams = errors.New("params that are not understood")
 )

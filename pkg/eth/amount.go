@@ -10,12 +10,13 @@ import (
 // ErrAmount says that a text is no amount.
 var ErrAmount = errors.New(`not an amount: write "0.5 ether", "20 gwei" or "1000 wei"`)
 
-// units are those that amounts are written in, with their decimal places.
-func units() []unit { return []unit{{"ether", 18}, {"gwei", 9}, {"wei", 0}} }
+// units are those that amounts are written in.
+func units() []unit { return []unit{{"ether", 18, 12}, {"gwei", 9, 5}, {"wei", 0, 0}} }
 
 type unit struct {
 	name   string
 	places int
+	least  int // power of ten, in wei, below which people would count zeros
 }
 
 // Amount is an amount of ether. The zero Amount is none at all.
@@ -67,8 +68,8 @@ func (a Amount) Times(n uint64) Amount {
 	return Amount{new(big.Int).Mul(a.wei, new(big.Int).SetUint64(n))}
 }
 
-// String writes the amount exactly, in the unit that takes the fewest digits
-// after and before the point: "0.5 ether", "20 gwei", "0 ether".
+// String writes the amount exactly, in the largest unit that reads well:
+// "0.5 ether", "20 gwei", "0 ether".
 func (a Amount) String() string {
 	if a.wei == nil {
 		return ""
@@ -76,9 +77,8 @@ func (a Amount) String() string {
 	if a.wei.Sign() == 0 {
 		return "0 ether"
 	}
-	// Below a thousandth of the unit people count zeros.
 	for _, u := range units() {
-		if a.wei.Cmp(power(max(u.places-4, 0))) >= 0 {
+		if a.wei.Cmp(power(u.least)) >= 0 {
 			return a.in(u)
 		}
 	}

@@ -60,7 +60,7 @@ func TestAmountsAreExact(t *testing.T) {
 			t.Errorf("%q is taken as %v", text, got)
 		}
 	}
-	for wei, text := range map[int64]string{0: "0 ether", 1: "1 wei", 99_999: "99999 wei", 1_000_000: "0.001 gwei", 100_000_000_000_000: "0.0001 ether", 20_000_000_000: "20 gwei", 1_500_000_000_000_000_000: "1.5 ether"} {
+	for wei, text := range map[int64]string{0: "0 ether", 1: "1 wei", 99_999: "99999 wei", 1_000_000: "0.001 gwei", 999_999_999_999: "999.999999999 gwei", 100_000_000_000_000: "0.0001 ether", 20_000_000_000: "20 gwei", 1_500_000_000_000_000_000: "1.5 ether"} {
 		if got := eth.Wei(big.NewInt(wei)).String(); got != text {
 			t.Errorf("%d: %s, want %s", wei, got, text)
 		}

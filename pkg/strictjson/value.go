@@ -143,3 +143,12 @@ func AppendString(to []byte, text string) []byte {
 	}
 	return append(to, '"')
 }
+
+// Texts returns an Array of Strings, which must be valid UTF-8.
+func Texts(texts []string) Value {
+	v := Value{kind: Array}
+	for _, t := range texts {
+		v.items = append(v.items, Value{kind: String, text: t})
+	}
+	return v
+}

@@ -82,6 +82,7 @@ var programs = map[string][]ban{
 	"daemons/pass-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
 	"daemons/clef-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
 	"cmd/qpass":          {httpBan, pluginBan, netrpcBan, sshBan, tomlBan},
+	"daemons/clef-guard": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
 	"cmd/splitvault":     {pluginBan, netrpcBan},
 }
 

@@ -1,0 +1,71 @@
+package consent
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Clef is a use of the vault's Clef, as a prompt tells it. The texts need not be
+// printable: Request makes them so.
+type Clef struct {
+	Qube    string // dom0's word
+	Origin  string // of the page that asks, as the qube says; "" for no page
+	Method  string
+	Account string // "" if it is not about one
+	// Deed completes "Allow the qube work to ", in the guard's own words.
+	Deed string
+	// Details are what a person should see of it, the most important first.
+	Details []Line
+	// Digest stands for all that is asked: only an equal one is the same.
+	Digest   string
+	Remember time.Duration
+	Named    bool // see Request
+}
+
+// Request returns the question. All that it shows of the request is in the digest.
+func (c *Clef) Request() Request {
+	r := Request{
+		Service: "clef", Qube: Printable(c.Qube, MaxText), Remember: c.Remember, Named: c.Named,
+		Subject: []Fact{
+			{"method", Printable(c.Method, MaxText)},
+			{"account", Printable(c.Account, MaxText)},
+			{"page", c.page()},
+			{"request", Printable(c.Digest, MaxText)},
+		},
+		Lines: []Line{{Text: Printable(fmt.Sprintf("Allow the qube %s to %s?", c.Qube, c.Deed), MaxText)}},
+	}
+	line := func(l Line) {
+		if l.Text != "" && len(r.Lines) < MaxLines-1 {
+			r.Lines = append(r.Lines, Line{Printable(l.Label, 40), Printable(l.Text, 200), l.Claimed})
+		}
+	}
+	for _, l := range c.Details {
+		line(l)
+	}
+	line(Line{Label: "Account", Text: c.Account})
+	if c.Origin != "" {
+		r.Lines = append(r.Lines, Line{"Page, as the qube says", c.page(), true})
+	}
+	return r
+}
+
+// page is not cut: two pages must not look alike.
+func (c *Clef) page() string {
+	if p := Printable(c.Origin, MaxText); !strings.HasSuffix(p, "...") {
+		return p
+	}
+	return Printable(c.Origin[:min(len(c.Origin), 100)], 120) + fmt.Sprintf(" and %d letters more", len(c.Origin)-100)
+}
+
+// Notice is the same as something that a rule decided.
+func (c *Clef) Notice(allowed bool) Notice {
+	text := c.Deed
+	if c.Account != "" {
+		text += " with " + c.Account
+	}
+	if c.Origin != "" {
+		text += `, for "` + c.page() + `" as it says`
+	}
+	return Notice{Service: "clef", Qube: Printable(c.Qube, MaxText), Allowed: allowed, Text: Printable(text, MaxText)}
+}
