@@ -76,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer, newLog func() *logrus.Logger) 
 func serve(ctx context.Context, log *logrus.Logger, conn net.Conn, config *clefrelay.Config) int {
 	entry := log.WithFields(logrus.Fields{journal.Conn: os.Getpid(), journal.Qube: config.Dialer.Target, journal.Service: "qubes.Clefsign"})
 	reporter := &clefrelay.Reporter{
-		Log: entry, Config: config,
+		Log: entry, Config: config, LetPage: clefrelay.InClientFile,
 		Notify: func(summary, body string) error { return notify.Send(ctx, os.Getenv, summary, body) },
 	}
 	client, err := clefrelay.Identify(conn, os.Getuid())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/splitvault/splitvault/pkg/clefcall"
 	"github.com/splitvault/splitvault/pkg/join"
+	"github.com/splitvault/splitvault/pkg/journal"
 	"github.com/splitvault/splitvault/pkg/jsonrpc"
 	"github.com/splitvault/splitvault/pkg/origin"
 	"github.com/splitvault/splitvault/pkg/peer"
@@ -14,7 +15,9 @@ import (
 
 // Client is who is served on one connection.
 type Client struct {
-	UID int
+	// Who names it: equal requests of others are not joined with its own.
+	Who string
+	UID int64 // -1 if unknown
 	// Process returns the number of its process, 0 if unknown. It is asked once,
 	// and only when something is sent to the vault.
 	Process func() int
@@ -68,31 +71,26 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	if err := refuse(c); err != nil {
 		return jsonrpc.Reply{Err: err}
 	}
-	if client.Err() != nil { // the rest of a batch is not asked for its own sake
-		return gone()
-	}
 	preamble := func() clefcall.Preamble {
 		return clefcall.Preamble{
 			Origin: from.Origin, UserAgent: clefcall.Clean(from.UserAgent, clefcall.MaxUserAgent),
-			UID: int64(r.Client.UID), Exe: r.Client.Exe(),
+			UID: r.Client.UID, Exe: r.Client.Exe(),
 		}
 	}
 	// Two new accounts are two.
 	if r.Config.Join == nil || c.Request.Method == "account_new" {
 		return r.ask(client, c.Request, preamble)
 	}
-	uid := jsonrpc.Errorf(0, "%d", r.Client.UID).Message
-	// A drop-in may have one of the sockets ask another vault.
-	target := []byte(r.Config.Dialer.Target)
-	key := join.Key([]byte(uid), []byte(from.Origin), target, []byte(c.Request.Method), c.Request.AppendParams(nil))
+	key := join.Key([]byte(r.Client.Who), []byte(from.Origin), []byte(c.Request.Method), c.Request.AppendParams(nil))
 	text, err := r.Config.Join.Do(ctx, client, key, func(ctx context.Context) []byte {
 		return r.ask(ctx, c.Request, preamble).Append(nil, jsonrpc.ID{})
 	})
-	if err != nil {
-		if client.Err() == nil {
-			return jsonrpc.Reply{Err: r.Report.Failed(err)}
-		}
-		return gone()
+	switch {
+	case client.Err() != nil:
+		return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")} // nobody reads it
+	case err != nil: // nothing was asked yet
+		r.Report.Log.WithField(journal.Err, err).Error("equal requests are not joined")
+		return r.ask(client, c.Request, preamble)
 	}
 	reply, err := jsonrpc.ParseReply(text)
 	if err != nil {
@@ -101,36 +99,15 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	return reply
 }
 
-// gone is an answer that nobody reads.
-func gone() jsonrpc.Reply {
-	return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")}
-}
-
 // ask has the vault answer.
 func (r *Relay) ask(ctx context.Context, request jsonrpc.Request, preamble func() clefcall.Preamble) jsonrpc.Reply {
 	r.Report.Calls.Add(1)
 	reply, err := r.Call(ctx, request, preamble)
 	switch {
 	case ctx.Err() != nil:
-		return gone()
+		return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")} // nobody reads it
 	case err != nil:
 		return jsonrpc.Reply{Err: r.Report.Failed(err)}
-	}
-	return settled(reply)
-}
-
-// settled is the vault's answer with another code where clients try again by
-// themselves after the one it has (viem utils/buildRequest.ts, foundry's retry
-// layer): each time a person is asked anew.
-func settled(reply jsonrpc.Reply) jsonrpc.Reply {
-	if reply.Err == nil {
-		return reply
-	}
-	switch reply.Err.Code {
-	case -1, 429, -32005, -32007, -32603:
-		e := *reply.Err
-		e.Code = jsonrpc.CodeServer
-		reply.Err = &e
 	}
 	return reply
 }

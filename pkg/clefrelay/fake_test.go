@@ -54,8 +54,8 @@ func newVault(t *testing.T, script string) *vault {
 	log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
 	v.relay = &Relay{
 		Config: config,
-		Client: &Client{UID: os.Getuid(), Process: os.Getpid},
-		Report: &Reporter{Log: log, Config: config, Notify: v.tell},
+		Client: userOf(os.Getuid(), os.Getpid),
+		Report: &Reporter{Log: log, Config: config, Notify: v.tell, LetPage: InClientFile},
 		Call:   config.Dialer.Call,
 	}
 	return v

@@ -31,6 +31,8 @@ type Reporter struct {
 	Config *Config
 	// Notify shows a notification; nil shows none.
 	Notify func(summary, body string) error
+	// LetPage says what to write where, so that pages of an origin are served.
+	LetPage func(o origin.Origin) string
 
 	Requests, Calls atomic.Int64
 	refused         atomic.Int64
@@ -48,13 +50,18 @@ func (r *Reporter) Refused(refusal *httpedge.Refusal) {
 	}
 	line := fmt.Sprintf("a web page of %s may not talk to the signer", journal.Quote(refusal.Origin))
 	if o, err := origin.Parse(refusal.Origin); err == nil {
-		line = fmt.Sprintf(`%s; to let it, write in ~/.config/splitvault/client.toml: [clef] and below it: origins = [%q]`, line, string(o))
+		line += "; to let it, " + r.LetPage(o)
 	}
 	log.WithFields(logrus.Fields{journal.Origin: journal.Quote(refusal.Origin), journal.Cause: line}).Warn("request refused")
 	// A page has as many origins as it wants: so many notifications at most.
 	const subjects = 64
 	sum := sha256.Sum256([]byte(refusal.Origin))
 	r.tell(fmt.Sprintf("origin-%d", sum[0]%subjects), "clef: a web page was refused", line)
+}
+
+// InClientFile is a [Reporter.LetPage] for client qubes.
+func InClientFile(o origin.Origin) string {
+	return fmt.Sprintf("write in ~/.config/splitvault/client.toml: [clef] and below it: origins = [%q]", string(o))
 }
 
 // Failed reports why a request was not answered by the vault, and returns what its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,14 +20,29 @@ import (
 // ServeHTTP serves a connection to a port, to the end of its client. allows tells
 // whether pages of an origin may talk to the signer.
 func (r *Relay) ServeHTTP(ctx context.Context, conn *net.TCPConn, allows func(untrusted string) bool) (httpedge.Stats, error) {
-	client, end, err := watchTCP(ctx, conn)
+	client, end, err := watchTCP(ctx, conn, func() bool { _, err := peer.OfTCP(conn); return err == nil })
 	if err != nil {
 		return httpedge.Stats{}, err
 	}
 	defer end()
+	return r.http(ctx, client, conn, &httpedge.Policy{Host: hostOf(conn), Origin: allows})
+}
+
+// ServeNetwork is ServeHTTP for a client on another machine, which may call this one
+// by any number it has. One that stops sending has gone: nobody here knows better.
+func (r *Relay) ServeNetwork(ctx context.Context, conn *net.TCPConn, allows func(untrusted string) bool) (httpedge.Stats, error) {
+	client, end, err := watchTCP(ctx, conn, func() bool { return false })
+	if err != nil {
+		return httpedge.Stats{}, err
+	}
+	defer end()
+	return r.http(ctx, client, conn, &httpedge.Policy{Host: isNumber, Origin: allows})
+}
+
+func (r *Relay) http(ctx, client context.Context, conn *net.TCPConn, policy *httpedge.Policy) (httpedge.Stats, error) {
 	server := &httpedge.Server{
 		Conn:   conn,
-		Policy: &httpedge.Policy{Host: hostOf(conn), Origin: allows},
+		Policy: policy,
 		Handle: func(client context.Context, p *httpedge.Post) httpedge.Answer {
 			reply, ok := r.Answer(ctx, client, Sender{origin.Origin(p.Origin), p.UserAgent}, p.Body)
 			if !ok {
@@ -36,8 +52,27 @@ func (r *Relay) ServeHTTP(ctx context.Context, conn *net.TCPConn, allows func(un
 		},
 		Refused: r.Report.Refused,
 	}
-	err = server.Serve(client)
+	err := server.Serve(client)
 	return server.Stats, err
+}
+
+// isNumber tells whether a Host header is localhost or an address, with any port or
+// none. A page cannot make its own name mean this machine by that: it has none.
+func isNumber(untrusted string) bool {
+	host := untrusted
+	if i := strings.LastIndexByte(untrusted, ':'); i > strings.LastIndexByte(untrusted, ']') {
+		if _, err := strconv.ParseUint(untrusted[i+1:], 10, 16); err != nil {
+			return false
+		}
+		host = untrusted[:i]
+	}
+	if six, ok := strings.CutPrefix(host, "["); ok {
+		six, ok = strings.CutSuffix(six, "]")
+		address, err := netip.ParseAddr(six)
+		return ok && err == nil && address.Is6() && address.Zone() == ""
+	}
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.Is4()
 }
 
 // hostOf tells whether a Host header (in lower case) means the port that conn came
@@ -61,8 +96,9 @@ const stillThere = time.Second
 
 // watchTCP returns a context that ends when the client has closed its end. One that
 // only stopped sending may wait for its answer still: the two look alike on a TCP
-// socket, but not in the kernel's list of sockets.
-func watchTCP(ctx context.Context, conn *net.TCPConn) (client context.Context, end func(), err error) {
+// socket, but, if the client is on this machine, not in the kernel's list of
+// sockets, which there looks into.
+func watchTCP(ctx context.Context, conn *net.TCPConn, there func() bool) (client context.Context, end func(), err error) {
 	ended, err := hangup.WatchInput(conn)
 	if err != nil {
 		return nil, nil, err
@@ -75,17 +111,14 @@ func watchTCP(ctx context.Context, conn *net.TCPConn) (client context.Context, e
 		case <-client.Done():
 			return
 		}
-		for {
-			if _, err := peer.OfTCP(conn); err != nil {
-				cancel()
-				return
-			}
+		for there() {
 			select {
 			case <-client.Done():
 				return
 			case <-time.After(stillThere):
 			}
 		}
+		cancel()
 	})
 	return client, func() {
 		cancel()
@@ -134,7 +167,7 @@ func Identify(conn net.Conn, uid int) (*Client, error) {
 		if p.UID != uid {
 			return nil, fmt.Errorf("%w (user %d)", ErrOtherUser, p.UID)
 		}
-		return &Client{UID: p.UID, Process: func() int { return p.PID }}, nil
+		return userOf(p.UID, func() int { return p.PID }), nil
 	case *net.TCPConn:
 		owner, err := peer.OfTCP(conn)
 		if err != nil {
@@ -143,8 +176,12 @@ func Identify(conn net.Conn, uid int) (*Client, error) {
 		if owner.UID != uid {
 			return nil, fmt.Errorf("%w (user %d)", ErrOtherUser, owner.UID)
 		}
-		return &Client{UID: owner.UID, Process: owner.Process}, nil
+		return userOf(owner.UID, owner.Process), nil
 	default:
 		return nil, fmt.Errorf("%T is no connection of a client", conn)
 	}
+}
+
+func userOf(uid int, process func() int) *Client {
+	return &Client{Who: strconv.Itoa(uid), UID: int64(uid), Process: process}
 }

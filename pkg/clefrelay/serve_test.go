@@ -160,27 +160,6 @@ func TestAClientThatHasGoneIsNoticedWhileAPersonReads(t *testing.T) {
 	}
 }
 
-// What is left of a batch would prompt a person, one request after the other, for
-// nobody.
-func TestAttackABatchWhoseClientIsGoneAsksNothingMore(t *testing.T) {
-	t.Parallel()
-	v := newVault(t, `exec sleep 60`)
-	v.relay.Config.Join.Patience = 50 * time.Millisecond
-	client, done := v.serving(t, "tcp4")
-	batch := "[" + request("1", "account_list", "[]") + "," + request("2", "account_signData", `["a"]`) + "," + request("3", "account_signData", `["b"]`) + "]"
-	if _, err := io.WriteString(client, httpPost("localhost", "", batch)); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the call", func() bool { return v.calls() == 1 })
-	client.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if n := v.calls(); n != 1 {
-		t.Errorf("%d calls, of which only the first had a client", n)
-	}
-}
-
 func TestOtherUsersAreNotServed(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"tcp4", "tcp6", "unix"} {
@@ -299,5 +278,46 @@ func TestConfigFrom(t *testing.T) {
 	env["QUBES_CLEF_DOMAIN"], env["XDG_RUNTIME_DIR"] = "", "/nonexistent"
 	if c, err := ConfigFrom(func(k string) string { return env[k] }, ""); err != nil || c.StateErr == nil || c.Join != nil {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// By a name, a page that rebinds it could get at a machine; by a number it cannot.
+func TestOnTheNetworkAHostIsANumber(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"10.0.0.1": true, "10.0.0.1:8551": true, "[fd00::1]": true, "[fd00::1]:8551": true, "localhost": true, "localhost:8551": true,
+		"": false, "armory": false, "10.0.0.1.evil.example": false, "10.0.0.1:": false, "10.0.0.1:x": false, "10.0.0.1:99999": false,
+		"fd00::1": false, "[fd00::1%eth0]": false, "127.1": false, "0x7f000001": false, "[10.0.0.1": false, "localhost:x": false, "localhost.": false,
+	} {
+		if got := isNumber(host); got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}
+
+func TestANetworkClientThatStopsSendingHasGone(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, `exec sleep 60`)
+	v.relay.Config.Join.Patience = 50 * time.Millisecond
+	client, server := connect(t, "tcp4")
+	done := make(chan error, 1)
+	go func() {
+		_, err := v.relay.ServeNetwork(t.Context(), server.(*net.TCPConn), func(string) bool { return false })
+		done <- err
+	}()
+	if _, err := io.WriteString(client, httpPost("10.0.0.1:8551", "", request("1", "account_list", "[]"))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the call", func() bool { return v.calls() == 1 })
+	if err := client.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it does not end")
 	}
 }
