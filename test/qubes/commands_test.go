@@ -44,6 +44,7 @@ func commands() map[string]command {
 		"calls":    calls,
 		"ctl":      ctl,
 		"answer":   positive(answer),
+		"wire":     positive(wire),
 	}
 	for word, way := range ways() {
 		all[word] = func(ts *testscript.TestScript, neg bool, args []string) { run(ts, neg, way, args) }
@@ -288,6 +289,14 @@ func ctl(ts *testscript.TestScript, neg bool, args []string) {
 	if !neg {
 		ts.Check(err)
 	}
+}
+
+// wire NAME ADDRESS NAME ADDRESS
+func wire(ctx context.Context, s *scenario, args []string) error {
+	if len(args) != 4 {
+		return errors.New("usage: wire NAME ADDRESS/BITS NAME ADDRESS/BITS")
+	}
+	return s.bench.Wire(ctx, args[0], args[1], args[2], args[3])
 }
 
 // answer allow:NAME|deny|never: what the person at dom0's prompt will say

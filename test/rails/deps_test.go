@@ -83,6 +83,7 @@ var programs = map[string][]ban{
 	"daemons/clef-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
 	"cmd/qpass":          {httpBan, pluginBan, netrpcBan, sshBan, tomlBan},
 	"daemons/clef-guard": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
+	"daemons/clef-net":   {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
 	"cmd/splitvault":     {pluginBan, netrpcBan},
 }
 

@@ -240,3 +240,33 @@ func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
+
+// TestNetworkUnits: what listens on a network is off by default, not root, and
+// behind two fences.
+func TestNetworkUnits(t *testing.T) {
+	socket := read(t, "../../units/network/splitvault-clef-net.socket")
+	service := read(t, "../../units/network/splitvault-clef-net@.service")
+	for key, got := range map[string]string{
+		"fence of the socket":  strings.Join(socket["Socket.IPAddressDeny"], " ") + "/" + strings.Join(socket["Socket.IPAddressAllow"], " "),
+		"fence of the service": strings.Join(service["Service.IPAddressDeny"], " ") + "/" + strings.Join(service["Service.IPAddressAllow"], " "),
+	} {
+		if got != "any/localhost" {
+			t.Errorf("%s: %q", key, got)
+		}
+	}
+	for key, want := range map[string]string{
+		"Service.User": "splitvault", "Service.NoNewPrivileges": "yes", "Service.ProtectSystem": "strict", "Service.CapabilityBoundingSet": "",
+		"Service.StandardError": "journal", "Unit.CollectMode": "inactive-or-failed", "Service.ReadWritePaths": "/run/splitvault /var/lib/splitvault",
+	} {
+		if got := service[key]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
+	// Each connection that ends would remove it for all.
+	if len(service["Service.RuntimeDirectory"]) > 0 {
+		t.Error("RuntimeDirectory=")
+	}
+	if found, _ := filepath.Glob(template + "/usr/lib/systemd/system/*.wants/*"); len(found) > 0 {
+		t.Errorf("switched on by the package: %q", found)
+	}
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// The test binary is the daemon as well. Its journal is standard error.
+func TestMain(m *testing.M) {
+	if file := os.Getenv("CLEF_NET_TEST"); file != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, file, func() *logrus.Logger {
+			log := logrus.New()
+			log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
+			return log
+		}))
+	}
+	os.Exit(m.Run())
+}
+
+// clef answers each request with its method, and counts them.
+func clef(t *testing.T) (address string, seen func() string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 100)
+	server := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got <- string(body)
+			result := `"6.1.0"`
+			if bytes.Contains(body, []byte("account_list")) {
+				result = `["0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"]`
+			}
+			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":"splitvault-guard","result":%s}`, result)
+		}),
+	}
+	done := make(chan struct{})
+	go func() { _ = server.Serve(listener); close(done) }() // until it is closed
+	t.Cleanup(func() { server.Close(); <-done })
+	return listener.Addr().String(), func() string {
+		all := ""
+		for {
+			select {
+			case b := <-got:
+				all += b + "\n"
+			default:
+				return all
+			}
+		}
+	}
+}
+
+// send sends one request to a daemon with these rules, and returns the status line,
+// the rest, and what the daemon said.
+func send(t *testing.T, rules, fields, body string) (answer, said string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "net") // a short path: sockets are made in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "rules.toml")
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := conn.(*net.TCPConn).File()
+	conn.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), "CLEF_NET_TEST="+file, "LISTEN_FDS=1", "XDG_RUNTIME_DIR="+dir, "XDG_STATE_HOME="+dir)
+	cmd.ExtraFiles = []*os.File{server}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	defer cmd.Process.Kill() //nolint:errcheck // it has ended
+	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	// An unknown peer is not even read.
+	_, _ = fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", fields, len(body), body)
+	b, _ := io.ReadAll(bufio.NewReader(client))
+	client.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	return string(b), stderr.String()
+}
+
+const list = `{"jsonrpc":"2.0","id":1,"method":"account_list"}`
+
+func TestAKnownPeerIsJudgedByTheRulesForItsName(t *testing.T) {
+	t.Parallel()
+	address, seen := clef(t)
+	rules := fmt.Sprintf("[clef]\nbackend = \"http://%s\"\n[[clef.peer]]\naddress = \"127.0.0.1\"\nname = \"dapp\"\n"+
+		"[[clef.rule]]\nqube = \"dapp\"\nmethods = [\"account_list\"]\ndecision = \"allow\"\n"+
+		"[[clef.rule]]\nqube = \"dapp\"\norigins = [\"https://app.example.org\"]\nmethods = [\"account_version\"]\ndecision = \"ask\"\n", address)
+	answer, said := send(t, rules, "", list)
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.HasSuffix(answer, `{"jsonrpc":"2.0","id":1,"result":["0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"]}`+"\n") {
+		t.Errorf("%s\n%s", answer, said)
+	}
+	if got := seen(); strings.Count(got, "account_list") != 1 {
+		t.Errorf("Clef got %s", got)
+	}
+	for name, tt := range map[string]struct{ fields, body, want string }{
+		"no rule":               {"", strings.Replace(list, "list", "new", 1), `"code":4100`},
+		"nobody to ask":         {"", strings.Replace(list, "list", "version", 1), `"code":4100`},
+		"ask, for a page":       {"Origin: https://app.example.org\r\n", strings.Replace(list, "list", "version", 1), `"code":4001,"message":"User denied: nobody can be asked`},
+		"another page":          {"Origin: https://evil.example\r\n", list, "HTTP/1.1 403 "},
+		"its own loop":          {"", strings.Replace(list, `"id":1`, `"id":"splitvault-guard"`, 1), `"code":4900`},
+		"a node's method":       {"", strings.Replace(list, "account_list", "eth_chainId", 1), `"code":4200`},
+		"another host":          {"Host: armory\r\n", list, "HTTP/1.1 400 "},
+		"a key of another case": {"", `{"jsonrpc":"2.0","id":1,"method":"account_list","METHOD":"account_new"}`, "HTTP/1.1 400 "},
+	} {
+		answer, said := send(t, rules, tt.fields, tt.body)
+		if !strings.Contains(answer, tt.want) {
+			t.Errorf("%s: %s\n%s", name, answer, said)
+		}
+	}
+	if got := seen(); strings.Contains(got, "account_list") || strings.Contains(got, "account_new") {
+		t.Errorf("Clef got %s", got)
+	}
+}
+
+func TestNobodyElseGetsAByte(t *testing.T) {
+	t.Parallel()
+	address, seen := clef(t)
+	for name, rules := range map[string]string{
+		"another address": "[[clef.peer]]\naddress = \"127.0.0.2\"\nname = \"dapp\"\n[[clef.rule]]\nqube = \"*\"\ndecision = \"allow\"\n",
+		"no peers":        "[[clef.rule]]\nqube = \"*\"\ndecision = \"allow\"\n",
+		"a mistake":       "[[clef.peer]]\naddress = \"127.0.0.1\"\nname = \"dapp\"\n[[clef.rul]]\n",
+	} {
+		answer, said := send(t, "[clef]\nbackend = \"http://"+address+"\"\n"+rules, "", list)
+		if answer != "" || !strings.Contains(said, "connection") {
+			t.Errorf("%s: %q\n%s", name, answer, said)
+		}
+	}
+	if got := seen(); got != "" {
+		t.Errorf("Clef got %s", got)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"--help", "--version"} {
+		var stdout, stderr bytes.Buffer
+		if code := run([]string{arg}, &stdout, &stderr, "", nil); code != 0 || stdout.Len() == 0 || stderr.Len() > 0 {
+			t.Errorf("%s: %d, %q, %q", arg, code, stdout.String(), stderr.String())
+		}
+	}
+	for _, args := range [][]string{nil, {"x"}} {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), "CLEF_NET_TEST=/nonexistent")
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !bytes.HasPrefix(out, []byte("clef-net: ")) {
+			t.Errorf("%q: %d %s", args, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
