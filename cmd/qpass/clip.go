@@ -73,7 +73,7 @@ func (a *app) clipField(ctx context.Context, name, fieldName string, flags clipF
 	if err != nil {
 		return err
 	}
-	value, err := a.vault.field(ctx, entryname.Name(name), field)
+	value, err := a.vault.Field(ctx, entryname.Name(name), field)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (a *app) dockerGet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	password, err := a.vault.field(ctx, entryname.Name(entry.Name), entryname.Password)
+	password, err := a.vault.Field(ctx, entry.Name, entryname.Password)
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,10 @@ func (a *app) dockerGet(ctx context.Context) error {
 // pass would have put it.
 func (a *app) dockerEntry(ctx context.Context, server string) (passclient.Found, error) {
 	if host, ok := dockercredential.Host(server); ok {
-		found, err := a.vault.find(ctx, host)
+		found, err := a.vault.Find(ctx, host)
 		if err == nil && len(found) > 0 {
 			if found[0].Login == "" {
-				found[0].Login = path.Base(found[0].Name)
+				found[0].Login = path.Base(string(found[0].Name))
 			}
 			return found[0], nil
 		}
@@ -99,14 +99,14 @@ func (a *app) dockerEntry(ctx context.Context, server string) (passclient.Found,
 	if err != nil {
 		return passclient.Found{}, dockercredential.ErrNotFound
 	}
-	names, _, err := a.vault.names(ctx, scope)
+	names, _, err := a.vault.Names(ctx, scope)
 	if err != nil {
 		return passclient.Found{}, err
 	}
 	if len(names) == 0 {
 		return passclient.Found{}, dockercredential.ErrNotFound
 	}
-	return passclient.Found{Name: names[0], Login: path.Base(names[0])}, nil
+	return passclient.Found{Name: entryname.Name(names[0]), Login: path.Base(names[0])}, nil
 }
 
 // dockerStore makes an entry where docker's own helper for pass would.
@@ -119,7 +119,7 @@ func (a *app) dockerStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := a.vault.ask(ctx, passproto.Request{Verb: passproto.Insert, Name: name}, []byte(c.Secret))
+	answer, err := a.vault.Ask(ctx, passproto.Request{Verb: passproto.Insert, Name: name}, []byte(c.Secret))
 	if err != nil {
 		return fmt.Errorf("no new entry in the vault (one that is there is changed there): %w", err)
 	}
@@ -131,7 +131,7 @@ func (a *app) dockerStore(ctx context.Context) error {
 // lists none has none, as far as docker is told.
 func (a *app) dockerList(ctx context.Context) error {
 	list := make(map[string]string)
-	names, _, err := a.vault.names(ctx, dockercredential.Scope)
+	names, _, err := a.vault.Names(ctx, dockercredential.Scope)
 	if _, isNo := errors.AsType[*passproto.Error](err); err != nil && !isNo {
 		return err
 	}

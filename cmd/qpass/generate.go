@@ -39,7 +39,7 @@ func newGenerate(a *app) *cobra.Command {
 					return err
 				}
 			}
-			password, err := a.vault.ask(ctx, r, nil)
+			password, err := a.vault.Ask(ctx, r, nil)
 			if err != nil {
 				return err
 			}

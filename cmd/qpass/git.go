@@ -86,7 +86,7 @@ func (a *app) gitGet(ctx context.Context, r gitcredential.Request, unencrypted b
 	if err != nil {
 		return err
 	}
-	password, err := a.vault.field(ctx, entryname.Name(entry.Name), entryname.Password)
+	password, err := a.vault.Field(ctx, entry.Name, entryname.Password)
 	if err != nil {
 		return err
 	}
@@ -100,13 +100,13 @@ func (a *app) gitGet(ctx context.Context, r gitcredential.Request, unencrypted b
 
 // forLogin finds the entry for a host, and for a user if there is one.
 func (a *app) forLogin(ctx context.Context, host, user string) (passclient.Found, error) {
-	found, err := a.vault.find(ctx, host)
+	found, err := a.vault.Find(ctx, host)
 	if err != nil {
 		return passclient.Found{}, err
 	}
 	if user != "" {
 		found = slices.DeleteFunc(found, func(f passclient.Found) bool {
-			return f.Login != user && (f.Login != "" || path.Base(f.Name) != user)
+			return f.Login != user && (f.Login != "" || path.Base(string(f.Name)) != user)
 		})
 	}
 	if len(found) == 0 {
@@ -114,7 +114,7 @@ func (a *app) forLogin(ctx context.Context, host, user string) (passclient.Found
 	}
 	if len(found) > 1 {
 		fmt.Fprintf(a.stderr, "%s: %d logins for %s, taking %s (credential.username, or USER@ in the URL, chooses)\n",
-			gitName, len(found), passtree.Escape(host), passtree.Escape(found[0].Name))
+			gitName, len(found), passtree.Escape(host), passtree.Escape(string(found[0].Name)))
 	}
 	return found[0], nil
 }
@@ -141,7 +141,7 @@ func (a *app) gitStore(ctx context.Context, r gitcredential.Request) error {
 	if err := errors.Join(err, afterErr); err != nil {
 		return failed{err}
 	}
-	answer, err := a.vault.ask(ctx, passproto.Request{Verb: passproto.Insert, Name: name}, entry.Bytes())
+	answer, err := a.vault.Ask(ctx, passproto.Request{Verb: passproto.Insert, Name: name}, entry.Bytes())
 	if err == nil {
 		answer.Wipe()
 	}

@@ -31,7 +31,7 @@ func newInsert(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := a.vault.ask(ctx, passproto.Request{Verb: passproto.Insert, Name: entryname.Name(args[0])}, entry.Bytes())
+			answer, err := a.vault.Ask(ctx, passproto.Request{Verb: passproto.Insert, Name: entryname.Name(args[0])}, entry.Bytes())
 			if err != nil {
 				return err
 			}

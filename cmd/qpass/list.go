@@ -51,7 +51,7 @@ func (a *app) list(ctx context.Context, dir string, flags listFlags) error {
 		}
 		title = dir
 	}
-	names, odd, err := a.vault.names(ctx, scope)
+	names, odd, err := a.vault.Names(ctx, scope)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/splitvault/splitvault/pkg/passclient"
 	"github.com/splitvault/splitvault/pkg/passcode"
 	"github.com/splitvault/splitvault/pkg/passproto"
 	"github.com/splitvault/splitvault/pkg/picker"
@@ -35,7 +36,7 @@ type app struct {
 	stdout, stderr io.Writer
 	// Whether a person sees the output, and types the input.
 	stdoutTerminal, stdinTerminal bool
-	vault                         vault
+	vault                         *passclient.Client
 }
 
 // stderrTerminal tells whether a person reads what is said, and a menu can be drawn.
@@ -49,9 +50,9 @@ func run(args []string) int {
 	a := &app{
 		getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdoutTerminal: terminal(os.Stdout), stdinTerminal: terminal(os.Stdin),
+		vault: passclient.New(os.Getenv),
 	}
-	a.vault.getenv = a.getenv
-	defer a.vault.close()
+	defer a.vault.Close()
 	name := filepath.Base(args[0])
 	if err := secret.Harden(); err != nil {
 		fmt.Fprintf(a.stderr, "%s: %v\n", name, err)

@@ -80,7 +80,7 @@ func (a *app) menu(ctx context.Context, args []string, flags menuFlags) error {
 	if err != nil {
 		return err
 	}
-	names, _, err := a.vault.names(ctx, scope)
+	names, _, err := a.vault.Names(ctx, scope)
 	if err != nil {
 		return err
 	}

@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/splitvault/splitvault/pkg/passpolicy"
+	"github.com/splitvault/splitvault/pkg/dom0policy"
 )
 
 func newPolicy(a *app) *cobra.Command {
-	want := passpolicy.Want{}
+	want := dom0policy.Want{}
 	cmd := &cobra.Command{
 		Use:   "policy QUBE ENTRY...",
 		Short: "Print the lines for dom0 that let a qube have entries",
@@ -35,12 +35,12 @@ func newPolicy(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(a.stdout, passpolicy.Advice(lines))
+			_, err = fmt.Fprint(a.stdout, dom0policy.Advice(lines))
 			return err
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringSliceVar(&want.Verbs, "verb", []string{"field"}, "what for: "+strings.Join(passpolicy.Verbs, ", "))
+	cmd.Flags().StringSliceVar(&want.Verbs, "verb", []string{"field"}, "what for: "+strings.Join(dom0policy.Verbs, ", "))
 	cmd.Flags().StringSliceVar(&want.Fields, "field", []string{"password", "login"}, "for the verb field: which fields")
 	cmd.Flags().BoolVar(&want.Allow, "allow", false, "dom0 allows without asking")
 	cmd.Flags().StringVar(&want.Target, "target", "", "the vault qube (default QUBES_PASS_DOMAIN, or vault)")

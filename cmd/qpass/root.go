@@ -66,7 +66,7 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]cobra.Com
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
-	names, _, err := a.vault.names(ctx, "")
+	names, _, err := a.vault.Names(ctx, "")
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
 	}

@@ -31,7 +31,7 @@ func newShow(a *app) *cobra.Command {
 			"A vault may allow single fields only: see field, otp and clip.",
 		Args: nameArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) error {
-			entry, err := a.vault.ask(ctx, passproto.Request{Verb: passproto.Get, Name: entryname.Name(args[0])}, nil)
+			entry, err := a.vault.Ask(ctx, passproto.Request{Verb: passproto.Get, Name: entryname.Name(args[0])}, nil)
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func newFind(a *app) *cobra.Command {
 			"\"example.com:8443\"), each with a tab and its login. No list is needed for that.",
 		Args: cobra.ExactArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) error {
-			found, err := a.vault.find(ctx, args[0])
+			found, err := a.vault.Find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -101,8 +101,8 @@ func newFind(a *app) *cobra.Command {
 func (a *app) printFound(found []passclient.Found, asJSON bool) error {
 	if asJSON {
 		type entry struct {
-			Name  string `json:"name"`
-			Login string `json:"login"`
+			Name  entryname.Name `json:"name"`
+			Login string         `json:"login"`
 		}
 		all := []entry{}
 		for _, f := range found {
@@ -111,7 +111,7 @@ func (a *app) printFound(found []passclient.Found, asJSON bool) error {
 		return a.writeJSON(all)
 	}
 	for _, f := range found {
-		if _, err := io.WriteString(a.stdout, passtree.Escape(f.Name)+"\t"+passtree.Escape(f.Login)+"\n"); err != nil {
+		if _, err := io.WriteString(a.stdout, passtree.Escape(string(f.Name))+"\t"+passtree.Escape(f.Login)+"\n"); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (a *app) printField(ctx context.Context, name, fieldName string, asJSON boo
 	if err != nil {
 		return err
 	}
-	value, err := a.vault.field(ctx, entryname.Name(name), field)
+	value, err := a.vault.Field(ctx, entryname.Name(name), field)
 	if err != nil {
 		return err
 	}

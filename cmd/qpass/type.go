@@ -78,7 +78,7 @@ func (a *app) typeField(ctx context.Context, name, fieldName string, flags typeF
 
 // appendField adds a field and what is typed after it.
 func (a *app) appendField(ctx context.Context, text *secret.Buffer, name string, field entryname.Field, after string) error {
-	value, err := a.vault.field(ctx, entryname.Name(name), field)
+	value, err := a.vault.Field(ctx, entryname.Name(name), field)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,14 @@ type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == hostName {
+		// Browsers start a host by a path, with arguments of their own.
+		args = []string{hostName}
+	}
+	os.Exit(run(args, os.Stdout, os.Stderr))
+}
 
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -58,5 +66,6 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newLog())
 	root.AddCommand(newExposure())
 	root.AddCommand(newGrants(), newRevoke(), newPause())
+	root.AddCommand(newPolicy(), newBrowserpass())
 	return root
 }

@@ -1,10 +1,10 @@
-// Package passpolicy writes the lines that a person types in dom0, so that a qube
+// Package dom0policy writes the lines that a person types in dom0, so that a qube
 // may ask a vault for certain things.
 //
 // dom0 compares arguments as a whole and knows no patterns, so each entry is a line
 // of its own, and a directory is what SERVICE+DIRECTORY+ asks for. Lines name the
 // asking qube, and @anyvm as target, which is whatever it calls.
-package passpolicy
+package dom0policy
 
 import (
 	"errors"
@@ -48,7 +48,7 @@ var services = map[string]string{
 	"show": "pass.GetPassword", "insert": "pass.InsertPassword", "generate": "pass.GeneratePassword",
 }
 
-// Want is what is to be allowed.
+// Want is what is to be allowed of pass.
 type Want struct {
 	Source  string   // a qube, or "@tag:NAME"
 	Target  string   // the vault
@@ -163,6 +163,25 @@ func (w Want) names(verb, entry string) ([]entryname.Argument, error) {
 	default:
 		return []entryname.Argument{{Name: name}}, nil
 	}
+}
+
+// Simple returns a line for a service whose argument is one word, such as the agent
+// of qubes.Ssh; "" is any.
+func Simple(service, argument, source, target string, allow bool) (Line, error) {
+	line := Line{service, argument, source, "ask", target}
+	if allow {
+		line.Action = "allow"
+	}
+	if err := checkSource(source); err != nil {
+		return Line{}, err
+	}
+	if _, err := qrexec.ParseQubeName(target); err != nil {
+		return Line{}, fmt.Errorf("the vault: %w", err)
+	}
+	if _, err := qrexec.ParseService(service + "+" + argument); err != nil {
+		return Line{}, err
+	}
+	return line, nil
 }
 
 // Advice is what goes around the lines when they are shown to a person.

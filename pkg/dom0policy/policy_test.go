@@ -1,14 +1,14 @@
-package passpolicy_test
+package dom0policy_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/splitvault/splitvault/pkg/passpolicy"
+	"github.com/splitvault/splitvault/pkg/dom0policy"
 )
 
-func lines(t *testing.T, w passpolicy.Want) string {
+func lines(t *testing.T, w dom0policy.Want) string {
 	t.Helper()
 	got, err := w.Lines()
 	if err != nil {
@@ -23,7 +23,7 @@ func lines(t *testing.T, w passpolicy.Want) string {
 
 func TestLines(t *testing.T) {
 	t.Parallel()
-	for want, w := range map[string]passpolicy.Want{
+	for want, w := range map[string]dom0policy.Want{
 		"pass.GetField +work+a_40b__password work @anyvm ask target=vault default_target=vault\n" +
 			"pass.GetField +work+a_40b__login work @anyvm ask target=vault default_target=vault": {
 			Source: "work", Target: "vault", Verbs: []string{"field"}, Fields: []string{"password", "User"}, Entries: []string{"work/a@b"},
@@ -53,19 +53,19 @@ func TestLines(t *testing.T) {
 
 func TestWhatNoLineCanSay(t *testing.T) {
 	t.Parallel()
-	good := passpolicy.Want{Source: "q", Target: "v", Verbs: []string{"field"}, Fields: []string{"login"}, Entries: []string{"a"}}
-	for what, change := range map[string]func(w *passpolicy.Want){
-		"everyone":                  func(w *passpolicy.Want) { w.Source = "@anyvm" },
-		"two words":                 func(w *passpolicy.Want) { w.Source = "a b" },
-		"a line of its own":         func(w *passpolicy.Want) { w.Source = "q\npass.GetPassword * @anyvm @anyvm allow" },
-		"a tag that is none":        func(w *passpolicy.Want) { w.Source = "@tag:" },
-		"no vault":                  func(w *passpolicy.Want) { w.Target = "@default" },
-		"an unknown verb":           func(w *passpolicy.Want) { w.Verbs = []string{"delete"} },
-		"another path":              func(w *passpolicy.Want) { w.Entries = []string{"./a"} },
-		"a field that is none":      func(w *passpolicy.Want) { w.Fields = []string{"a:b"} },
-		"a list of an entry":        func(w *passpolicy.Want) { w.Verbs = []string{"list"} },
-		"a directory as new entry":  func(w *passpolicy.Want) { w.Verbs, w.Entries = []string{"insert"}, []string{"a/"} },
-		"a name too long for calls": func(w *passpolicy.Want) { w.Entries = []string{strings.Repeat("a", 250)} },
+	good := dom0policy.Want{Source: "q", Target: "v", Verbs: []string{"field"}, Fields: []string{"login"}, Entries: []string{"a"}}
+	for what, change := range map[string]func(w *dom0policy.Want){
+		"everyone":                  func(w *dom0policy.Want) { w.Source = "@anyvm" },
+		"two words":                 func(w *dom0policy.Want) { w.Source = "a b" },
+		"a line of its own":         func(w *dom0policy.Want) { w.Source = "q\npass.GetPassword * @anyvm @anyvm allow" },
+		"a tag that is none":        func(w *dom0policy.Want) { w.Source = "@tag:" },
+		"no vault":                  func(w *dom0policy.Want) { w.Target = "@default" },
+		"an unknown verb":           func(w *dom0policy.Want) { w.Verbs = []string{"delete"} },
+		"another path":              func(w *dom0policy.Want) { w.Entries = []string{"./a"} },
+		"a field that is none":      func(w *dom0policy.Want) { w.Fields = []string{"a:b"} },
+		"a list of an entry":        func(w *dom0policy.Want) { w.Verbs = []string{"list"} },
+		"a directory as new entry":  func(w *dom0policy.Want) { w.Verbs, w.Entries = []string{"insert"}, []string{"a/"} },
+		"a name too long for calls": func(w *dom0policy.Want) { w.Entries = []string{strings.Repeat("a", 250)} },
 	} {
 		w := good
 		change(&w)
@@ -75,7 +75,7 @@ func TestWhatNoLineCanSay(t *testing.T) {
 	}
 	w := good
 	w.Verbs = []string{"list"}
-	if _, err := w.Lines(); !errors.Is(err, passpolicy.ErrWant) {
+	if _, err := w.Lines(); !errors.Is(err, dom0policy.ErrWant) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/passcall"
@@ -24,30 +22,39 @@ const writeTime = 30 * time.Second
 
 // Client serves one request after the other. Close must be called.
 type Client struct {
+	getenv func(string) string
 	caller *passcall.Caller // without a socket
 	conn   net.Conn
 	reader *passproto.Reader
 }
 
-// Open finds the way to the vault. Whoever sets QUBES_PASS_DOMAIN means that qube,
-// so that the socket, whose relay has a target of its own, is not asked then.
-// QUBES_GPG_DOMAIN counts only where there is no socket.
-func Open(getenv func(string) string) (*Client, error) {
-	path := SocketPath(getenv)
-	if getenv("QUBES_PASS_DOMAIN") == "" || getenv("SPLITVAULT_PASS_SOCKET") != "" {
-		conn, err := net.Dial("unix", path)
+// New returns a client, which finds its way to the vault with the first request.
+// Whoever sets QUBES_PASS_DOMAIN means that qube, so that the socket, whose relay has
+// a target of its own, is not asked then. QUBES_GPG_DOMAIN counts only where there is
+// no socket.
+func New(getenv func(string) string) *Client { return &Client{getenv: getenv} }
+
+func (c *Client) open() error {
+	if c.caller != nil || c.conn != nil {
+		return nil
+	}
+	named := c.getenv("SPLITVAULT_PASS_SOCKET") != ""
+	if c.getenv("QUBES_PASS_DOMAIN") == "" || named {
+		conn, err := net.Dial("unix", SocketPath(c.getenv))
 		if err == nil {
-			return &Client{conn: conn, reader: passproto.NewReader(conn)}, nil
+			c.conn, c.reader = conn, passproto.NewReader(conn)
+			return nil
 		}
-		if getenv("SPLITVAULT_PASS_SOCKET") != "" {
-			return nil, fmt.Errorf("connecting to SPLITVAULT_PASS_SOCKET: %w", err)
+		if named {
+			return fmt.Errorf("connecting to SPLITVAULT_PASS_SOCKET: %w", err)
 		}
 	}
-	caller, _, err := passcall.From(getenv, qrexec.Self(), "QUBES_PASS_DOMAIN", "QUBES_GPG_DOMAIN")
+	caller, _, err := passcall.From(c.getenv, qrexec.Self(), "QUBES_PASS_DOMAIN", "QUBES_GPG_DOMAIN")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Client{caller: caller}, nil
+	c.caller = caller
+	return nil
 }
 
 // SocketPath is where pass-relay is reached: SPLITVAULT_PASS_SOCKET, in a container
@@ -70,6 +77,9 @@ func (c *Client) Close() {
 // Do has one request served, and appends the answer to out if it is whole. A no is
 // an [*passproto.Error].
 func (c *Client) Do(ctx context.Context, r passproto.Request, body []byte, out *secret.Buffer) error {
+	if err := c.open(); err != nil {
+		return err
+	}
 	r.Size = len(body)
 	if c.caller != nil {
 		return c.caller.Do(ctx, r, body, out)
@@ -103,40 +113,4 @@ func (c *Client) exchange(r passproto.Request, body []byte, out *secret.Buffer) 
 		return err
 	}
 	return fmt.Errorf("the relay ended without a whole answer (journalctl --user -t splitvault-pass-relay): %w", err)
-}
-
-// Names is the answer to LIST: the names of entries, one a line, which the vault
-// gives in order. A cut line, or one that is no name, fails it.
-func Names(answer []byte) ([]string, error) {
-	var names []string
-	for line := range strings.Lines(string(answer)) {
-		name, whole := strings.CutSuffix(line, "\n")
-		if !whole || name == "" {
-			return nil, errors.New("the vault's list is not whole")
-		}
-		names = append(names, name)
-	}
-	return names, nil
-}
-
-// Found is one line of the answer to FIND.
-type Found struct{ Name, Login string }
-
-// ParseFound reads the answer to FIND.
-func ParseFound(answer []byte) ([]Found, error) {
-	var all []Found
-	for line := range strings.Lines(string(answer)) {
-		name, login, found := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if !found || name == "" || !strings.HasSuffix(line, "\n") {
-			return nil, errors.New("the vault's answer is no list of entries and logins")
-		}
-		all = append(all, Found{Name: name, Login: login})
-	}
-	return all, nil
-}
-
-// HasSocket tells whether there is a socket to ask.
-func HasSocket(getenv func(string) string) bool {
-	info, err := os.Lstat(SocketPath(getenv))
-	return err == nil && info.Mode()&os.ModeSocket != 0
 }
