@@ -37,6 +37,9 @@ var plainTypes = []string{"text/plain;charset=utf-8", "text/plain", "UTF8_STRING
 // sendTime bounds the wait for a program that pastes and does not read.
 const sendTime = 5 * time.Second
 
+// lingerTime is how long a program may take to read what it pasted.
+const lingerTime = time.Second
+
 // global is an interface that the compositor offers.
 type global struct{ name, version uint32 }
 
@@ -187,7 +190,28 @@ func (w *wlowner) serve() (Ending, error) {
 				return "", err
 			}
 			if pasted && w.offer.Once {
+				w.linger()
 				return Pasted, nil
+			}
+		}
+	}
+}
+
+// linger keeps the selection for a moment, without the text: wl-paste gives up in
+// the middle of a paste when it is told that there is none any more.
+func (w *wlowner) linger() {
+	w.offer.Text = nil
+	if w.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	for {
+		m, err := w.event()
+		if err != nil {
+			return
+		}
+		if m.object == w.source && m.opcode == sourceSend {
+			if _, err := w.send(m); err != nil {
+				return
 			}
 		}
 	}

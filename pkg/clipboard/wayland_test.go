@@ -2,6 +2,9 @@ package clipboard
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +52,8 @@ func compositor(t *testing.T) func(string) string {
 	})
 	const name = "wayland-1"
 	for deadline := time.Now().Add(long); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if conn, err := net.Dial("unix", filepath.Join(dir, name)); err == nil {
+			conn.Close()
 			break
 		}
 		if time.Now().After(deadline) {
@@ -72,6 +76,9 @@ func wayland(getenv func(string) string, stdin, program string, args ...string) 
 		return "", cmd.Run()
 	}
 	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
 	return string(out), err
 }
 
