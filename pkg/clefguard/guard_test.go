@@ -92,6 +92,40 @@ func TestWhatIsNotAllowedDoesNotReachClef(t *testing.T) {
 	}
 }
 
+// The code of a delegate call, and the refund of gas, can take all that a Safe has,
+// whatever the rule says of value, recipient and call.
+func TestAttackASafesDelegateCallOrRefundEvadesNoBound(t *testing.T) {
+	t.Parallel()
+	const rule = "[[clef.rule]]\nqube = \"work\"\nmethods = [\"account_signGnosisSafeTx\"]\n"
+	safe := func(more string) string {
+		return req("account_signGnosisSafeTx", `["`+accountA+`",{"safe":"`+to+`","to":"`+to+`","value":"1","data":"0xd0e30db0"`+more+`}]`)
+	}
+	for name, row := range map[string]struct {
+		keys, more string
+		allowed    bool
+	}{
+		"a call within the bounds":   {`max_value = "1 wei"` + "\nto = [\"" + to + "\"]\ncalls = [\"deposit\"]\n", "", true},
+		"a delegate call, max_value": {`max_value = "1 wei"` + "\n", `,"operation":1`, false},
+		"a delegate call, to":        {"to = [\"" + to + "\"]\n", `,"operation":1`, false},
+		"a delegate call, calls":     {"calls = [\"deposit\"]\n", `,"operation":1`, false},
+		"a refund, max_value":        {`max_value = "1 wei"` + "\n", `,"gasPrice":"1","baseGas":"99999999999999999999","refundReceiver":"` + accountB + `"`, false},
+		"a refund, to":               {"to = [\"" + to + "\"]\n", `,"gasPrice":"1"`, false},
+		"a delegate call, no bound":  {"", `,"operation":1`, true},
+		"a delegate call, accounts":  {"accounts = [\"" + accountA + "\"]\n", `,"operation":1`, true},
+	} {
+		w := vault(t, rule+row.keys+"decision = \"allow\"\n")
+		got := w.ask(t, "", safe(row.more))
+		if strings.Contains(got, "result") != row.allowed || (len(w.clef.got) == 1) != row.allowed {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	// A denial is one all the same.
+	w := vault(t, rule+"to = [\""+to+"\"]\ndecision = \"deny\"\n"+rule+"decision = \"allow\"\n")
+	if got := w.ask(t, "", safe(`,"operation":1`)); !strings.Contains(got, "4100") {
+		t.Errorf("a denial: %s", got)
+	}
+}
+
 func TestAListShowsWhatTheRulesShow(t *testing.T) {
 	t.Parallel()
 	w := vault(t, allowSome)

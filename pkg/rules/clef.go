@@ -67,6 +67,9 @@ type ClefRequest struct {
 	Value       eth.Amount  // none for what moves no ether
 	Call        []string    // the names of what it calls, as clefapi.Call has them
 	ContentType string      // of account_signData
+	// Unbound: To, Value and Call do not bound what it moves, as with a Safe's
+	// delegate call, or one for which the Safe pays.
+	Unbound bool
 }
 
 // Judge applies the rules to one use. For account_list it judges one account.

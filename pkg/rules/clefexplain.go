@@ -43,6 +43,8 @@ func (r *ClefRule) why(missed string, q ClefRequest) string {
 		return "it is for the accounts " + join(r.Accounts, func(a Account) string { return a.Checksummed() })
 	case "chains":
 		return "it is for the chains " + join(r.Chains, func(c int64) string { return strconv.FormatInt(c, 10) }) + unknown
+	case "bounds":
+		return "it allows what to, max_value and calls bound, and those of a Safe's delegate call or refund are not"
 	case "to":
 		return "it is for the recipients " + join(r.To, Recipient.String)
 	case "max_value":

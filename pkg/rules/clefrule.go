@@ -73,6 +73,8 @@ func (r *ClefRule) misses(q ClefRequest) string {
 		return "accounts"
 	case !has.Signs:
 		return ""
+	case q.Unbound && r.bounds():
+		return "bounds"
 	case r.Chains != nil && (q.Chain == 0 || !slices.Contains(r.Chains, q.Chain)):
 		return "chains"
 	case r.To != nil && !slices.ContainsFunc(r.To, func(t Recipient) bool { return t.matches(q) }):
@@ -86,6 +88,11 @@ func (r *ClefRule) misses(q ClefRequest) string {
 		return "content_types"
 	}
 	return ""
+}
+
+// bounds tells whether the rule allows, by itself, only so much, or for so few.
+func (r *ClefRule) bounds() bool {
+	return *r.Decision == Allow && (r.To != nil || !r.MaxValue.IsNone() || r.Calls != nil)
 }
 
 // missesCaller is misses as far as the qube, the method and the page go.
@@ -121,6 +128,8 @@ func (r *ClefRule) coversMethod(m string, other *ClefRule) bool {
 		return false
 	case !has.Signs:
 		return true
+	case m == clefapi.SignSafe && r.bounds() && !other.bounds():
+		return false
 	case r.lacks(m) != "" || !subset(r.Chains, other.Chains) || !subset(r.To, other.To) || !subset(r.Calls, other.Calls):
 		return false
 	case has.ContentType && !subset(r.contentTypes(), other.contentTypes()):
