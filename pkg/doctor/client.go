@@ -47,49 +47,57 @@ func (d *diagnosis) programs(context.Context) (Result, bool) {
 	return Result{}, true
 }
 
-// unit asks the user's systemd about the socket.
+// unit asks the user's systemd about the agent's socket.
 func (d *diagnosis) unit(ctx context.Context) (Result, bool) {
-	out, err := d.env.Run(ctx, "systemctl", "--user", "show", "-p", "LoadState,ActiveState,Result,ConditionResult,NRefused", socketUnit)
-	if err != nil || out.Exit != 0 {
-		return unknown("socket", "the user's systemd does not answer", d.here("systemctl --user status")), false
-	}
-	unit := pairs(out.Stdout)
-	again := d.here("systemctl --user restart %s", socketUnit)
-	switch {
-	case unit["LoadState"] == "masked":
-		return problem("socket", socketUnit+" is masked",
-			d.here("systemctl --user unmask %s; systemctl --user start %[1]s   (or remove the link to /dev/null in /etc/systemd/user)", socketUnit)), false
-	case unit["LoadState"] != "loaded":
-		return problem("socket", fmt.Sprintf("systemd has no %s (%q)", socketUnit, unit["LoadState"]),
-			Step{Where: "template", Do: "install splitvault (again), then shut the template down"}, d.restart()), false
-	case unit["ActiveState"] == "failed":
-		return problem("socket", fmt.Sprintf("%s failed: %q", socketUnit, unit["Result"]),
-			d.here("systemctl --user reset-failed %s; systemctl --user restart %[1]s", socketUnit),
-			d.here("journalctl --user -u %s   (if it fails again)", socketUnit)), false
-	case unit["ActiveState"] != "active" && unit["ConditionResult"] == "no":
-		return problem("socket", socketUnit+" was not started: its conditions did not hold when the session began", again), false
-	case unit["ActiveState"] != "active":
-		return problem("socket", fmt.Sprintf("%s is not active (%q)", socketUnit, unit["ActiveState"]), again), false
-	case unit["NRefused"] != "" && unit["NRefused"] != "0":
-		return warning("socket", fmt.Sprintf("%s turned away %.20q connections: more than 512 were open at once", socketUnit, unit["NRefused"]),
-			d.here("ss -xp | grep S.ssh-agent   (shows who holds them)")), true
-	}
-	return ok("socket", "%s listens", socketUnit), true
+	return d.socket(ctx, "socket", socketUnit, d.socketPath())
 }
 
-// node looks at the socket in the file system.
+// socket asks the user's systemd about a socket unit, which listens at path.
+func (d *diagnosis) socket(ctx context.Context, check, name, path string) (Result, bool) {
+	out, err := d.env.Run(ctx, "systemctl", "--user", "show", "-p", "LoadState,ActiveState,Result,ConditionResult,NRefused", name)
+	if err != nil || out.Exit != 0 {
+		return unknown(check, "the user's systemd does not answer", d.here("systemctl --user status")), false
+	}
+	unit := pairs(out.Stdout)
+	again := d.here("systemctl --user restart %s", name)
+	switch {
+	case unit["LoadState"] == "masked":
+		return problem(check, name+" is masked",
+			d.here("systemctl --user unmask %s; systemctl --user start %[1]s   (or remove the link to /dev/null in /etc/systemd/user)", name)), false
+	case unit["LoadState"] != "loaded":
+		return problem(check, fmt.Sprintf("systemd has no %s (%q)", name, unit["LoadState"]),
+			Step{Where: "template", Do: "install splitvault (again), then shut the template down"}, d.restart()), false
+	case unit["ActiveState"] == "failed":
+		return problem(check, fmt.Sprintf("%s failed: %q", name, unit["Result"]),
+			d.here("systemctl --user reset-failed %s; systemctl --user restart %[1]s", name),
+			d.here("journalctl --user -u %s   (if it fails again)", name)), false
+	case unit["ActiveState"] != "active" && unit["ConditionResult"] == "no":
+		return problem(check, name+" was not started: its conditions did not hold when the session began", again), false
+	case unit["ActiveState"] != "active":
+		return problem(check, fmt.Sprintf("%s is not active (%q)", name, unit["ActiveState"]), again), false
+	case unit["NRefused"] != "" && unit["NRefused"] != "0":
+		return warning(check, fmt.Sprintf("%s turned away %.20q connections: more than 512 were open at once", name, unit["NRefused"]),
+			d.here("ss -xp | grep %s   (shows who holds them)", filepath.Base(path))), true
+	}
+	return ok(check, "%s listens", name), true
+}
+
+// node looks at the agent's socket in the file system.
 func (d *diagnosis) node(context.Context) (Result, bool) {
-	path := d.socketPath()
-	again := d.here("systemctl --user restart %s", socketUnit)
+	return d.socketNode("node", socketUnit, d.socketPath())
+}
+
+func (d *diagnosis) socketNode(check, name, path string) (Result, bool) {
+	again := d.here("systemctl --user restart %s", name)
 	info, err := d.env.Lstat(path)
 	switch {
 	case err != nil:
-		return problem("node", path+" is gone, though the unit is active: something removed it", again), false
+		return problem(check, path+" is gone, though the unit is active: something removed it", again), false
 	case info.Mode()&fs.ModeSocket == 0:
-		return problem("node", path+" is not a socket: something replaced it", d.here("rm %s", path), again), false
+		return problem(check, path+" is not a socket: something replaced it", d.here("rm %s", path), again), false
 	case info.Mode().Perm() != 0o600:
-		return problem("node", fmt.Sprintf("%s has mode %04o instead of 0600: a drop-in changed SocketMode=", path, info.Mode().Perm()),
-			d.here("systemctl --user cat %s", socketUnit), again), true
+		return problem(check, fmt.Sprintf("%s has mode %04o instead of 0600: a drop-in changed SocketMode=", path, info.Mode().Perm()),
+			d.here("systemctl --user cat %s", name), again), true
 	}
 	return Result{}, true
 }

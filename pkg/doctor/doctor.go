@@ -97,11 +97,16 @@ func (d *diagnosis) all(ctx context.Context) []Result {
 		return results
 	}
 	client, vault := d.roles(ctx)
-	if !client && !vault {
+	pass := !vault && d.passOn(ctx)
+	if !client && !vault && !pass {
 		return append(results, d.noRole())
 	}
 	if client {
 		more, _ := row(ctx, d.service, d.programs, d.unit, d.node, d.target, d.environment, d.sshConfig, d.otherSplitSSH, d.call)
+		results = append(results, more...)
+	}
+	if pass {
+		more, _ := row(ctx, d.passService, d.passPrograms, d.passSocket, d.passNode, d.passTarget, d.passScreen, d.passCall)
 		results = append(results, more...)
 	}
 	if vault {
