@@ -67,7 +67,9 @@ func TestFailuresOfPass(t *testing.T) {
 		},
 		{"no relay", func(f *fake) { delete(f.files, passRelay) }, "pass-programs", Problem, []string{"[template] install splitvault"}},
 		{
-			"the socket failed", func(f *fake) { f.runs[showPass] = Output{Stdout: "LoadState=loaded\nActiveState=failed\nResult=resources\n"} },
+			"the socket failed", func(f *fake) {
+				f.runs[showPass] = Output{Stdout: "LoadState=loaded\nActiveState=failed\nResult=resources\n"}
+			},
 			"pass-socket", Problem,
 			[]string{"[work] systemctl --user reset-failed splitvault-pass.socket"},
 		},
