@@ -71,6 +71,9 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	if err := refuse(c); err != nil {
 		return jsonrpc.Reply{Err: err}
 	}
+	if client.Err() != nil { // the rest of a batch is not asked for its own sake
+		return gone()
+	}
 	preamble := func() clefcall.Preamble {
 		return clefcall.Preamble{
 			Origin: from.Origin, UserAgent: clefcall.Clean(from.UserAgent, clefcall.MaxUserAgent),
@@ -87,7 +90,7 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	})
 	switch {
 	case client.Err() != nil:
-		return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")} // nobody reads it
+		return gone()
 	case err != nil: // nothing was asked yet
 		r.Report.Log.WithField(journal.Err, err).Error("equal requests are not joined")
 		return r.ask(client, c.Request, preamble)
@@ -99,13 +102,18 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	return reply
 }
 
+// gone is an answer that nobody reads.
+func gone() jsonrpc.Reply {
+	return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")}
+}
+
 // ask has the vault answer.
 func (r *Relay) ask(ctx context.Context, request jsonrpc.Request, preamble func() clefcall.Preamble) jsonrpc.Reply {
 	r.Report.Calls.Add(1)
 	reply, err := r.Call(ctx, request, preamble)
 	switch {
 	case ctx.Err() != nil:
-		return jsonrpc.Reply{Err: jsonrpc.Errorf(jsonrpc.CodeDisconnected, "the client is gone")} // nobody reads it
+		return gone()
 	case err != nil:
 		return jsonrpc.Reply{Err: r.Report.Failed(err)}
 	}

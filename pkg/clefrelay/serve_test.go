@@ -160,6 +160,27 @@ func TestAClientThatHasGoneIsNoticedWhileAPersonReads(t *testing.T) {
 	}
 }
 
+// What is left of a batch would prompt a person, one request after the other, for
+// nobody.
+func TestAttackABatchWhoseClientIsGoneAsksNothingMore(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, `exec sleep 60`)
+	v.relay.Config.Join.Patience = 50 * time.Millisecond
+	client, done := v.serving(t, "tcp4")
+	batch := "[" + request("1", "account_list", "[]") + "," + request("2", "account_signData", `["a"]`) + "," + request("3", "account_signData", `["b"]`) + "]"
+	if _, err := io.WriteString(client, httpPost("localhost", "", batch)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the call", func() bool { return v.calls() == 1 })
+	client.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := v.calls(); n != 1 {
+		t.Errorf("%d calls, of which only the first had a client", n)
+	}
+}
+
 func TestOtherUsersAreNotServed(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"tcp4", "tcp6", "unix"} {
