@@ -84,7 +84,11 @@ func (r *Relay) one(ctx, client context.Context, from Sender, c jsonrpc.Call) js
 	if r.Config.Join == nil || c.Request.Method == "account_new" {
 		return r.ask(client, c.Request, preamble)
 	}
-	key := join.Key([]byte(r.Client.Who), []byte(from.Origin), []byte(c.Request.Method), c.Request.AppendParams(nil))
+	var target string
+	if d := r.Config.Dialer; d != nil { // a drop-in may have one of the sockets ask another vault
+		target = string(d.Target)
+	}
+	key := join.Key([]byte(r.Client.Who), []byte(from.Origin), []byte(target), []byte(c.Request.Method), c.Request.AppendParams(nil))
 	text, err := r.Config.Join.Do(ctx, client, key, func(ctx context.Context) []byte {
 		return r.ask(ctx, c.Request, preamble).Append(nil, jsonrpc.ID{})
 	})
@@ -116,6 +120,22 @@ func (r *Relay) ask(ctx context.Context, request jsonrpc.Request, preamble func(
 		return gone()
 	case err != nil:
 		return jsonrpc.Reply{Err: r.Report.Failed(err)}
+	}
+	return settled(reply)
+}
+
+// settled is the vault's answer with another code where clients try again by
+// themselves after the one it has (viem utils/buildRequest.ts, foundry's retry
+// layer): each time a person is asked anew.
+func settled(reply jsonrpc.Reply) jsonrpc.Reply {
+	if reply.Err == nil {
+		return reply
+	}
+	switch reply.Err.Code {
+	case -1, 429, -32005, -32007, -32603:
+		e := *reply.Err
+		e.Code = jsonrpc.CodeServer
+		reply.Err = &e
 	}
 	return reply
 }

@@ -179,6 +179,41 @@ func TestOnlyEqualRequestsOfOneOriginJoin(t *testing.T) {
 	all.Wait()
 }
 
+// What one vault has signed is no answer of another.
+func TestEqualRequestsToTwoVaultsDoNotJoin(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, `while [ ! -e go ]; do sleep 0.02; done; `+answering(`"result":"0x01"`))
+	config, dialer := *v.relay.Config, *v.relay.Config.Dialer
+	dialer.Target, config.Dialer = "other", &dialer
+	other := &Relay{Config: &config, Client: v.relay.Client, Report: v.relay.Report, Call: dialer.Call}
+	var all sync.WaitGroup
+	for _, relay := range []*Relay{v.relay, other} {
+		all.Go(func() {
+			relay.Answer(t.Context(), t.Context(), Sender{}, []byte(request("1", "account_signData", `["a"]`)))
+		})
+	}
+	until(t, "two calls", func() bool { return v.calls() == 2 })
+	if err := os.WriteFile(v.dir+"/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+}
+
+// viem sends a request four times after some codes, cast nine times: so often is a
+// person asked.
+func TestNoAnswerOfTheVaultMakesAClientTryAgain(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"-1": "-32000", "429": "-32000", "-32005": "-32000", "-32007": "-32000", "-32603": "-32000",
+		"4001": "4001", "-32000": "-32000", "-32602": "-32602",
+	} {
+		v := newVault(t, answering(`"error":{"code":`+code+`,"message":"no","data":"more"}`))
+		if got := v.ask(t, request("1", "account_list", "[]")); got != `{"jsonrpc":"2.0","id":1,"error":{"code":`+want+`,"message":"no","data":"more"}}` {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+}
+
 func TestACallWhoseClientIsGoneEnds(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, `echo $$ >pid; exec sleep 60`)
