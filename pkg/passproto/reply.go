@@ -78,13 +78,13 @@ func parseReply(untrusted string) (int, *Error, error) {
 	}
 	words := strings.SplitN(untrusted, " ", 4)
 	if len(words) != 4 || words[0] != "ERR" {
-		return 0, nil, fmt.Errorf("%.20q: %w", untrusted, ErrReply)
+		return 0, nil, fmt.Errorf("no line of a reply: %w", ErrReply) // it may be a password's
 	}
 	n, err := strconv.Atoi(words[1])
 	code := passcode.Code(n)
 	if err != nil || code == passcode.OK || passcode.Of(n) != code || strconv.Itoa(n) != words[1] ||
 		code.Token() != words[2] || words[3] != Printable(words[3]) {
-		return 0, nil, fmt.Errorf("%.20q: %w", untrusted, ErrReply)
+		return 0, nil, fmt.Errorf("no line of a reply: %w", ErrReply) // it may be a password's
 	}
 	return 0, &Error{Code: code, Text: words[3]}, nil
 }

@@ -63,7 +63,9 @@ func ParseRequest(untrusted string) (Request, error) {
 	r := Request{Verb: Verb(words[0])}
 	parse, known := parsers[r.Verb]
 	if !known {
-		return Request{}, fmt.Errorf("verb %.20q: %w", untrusted, ErrRequest)
+		// Not with the line: after a wrong INSERT it may be a password's, and
+		// errors are logged.
+		return Request{}, fmt.Errorf("no such verb: %w", ErrRequest)
 	}
 	args := words[1:]
 	if len(args) < parse.min || len(args) > parse.max {
@@ -156,7 +158,7 @@ func (r *Request) parseGenerate(untrusted []string) (err error) {
 		options = options[1:]
 	}
 	if len(options) > 0 {
-		return fmt.Errorf("option %.20q (len=N, then nosym): %w", options[0], ErrRequest)
+		return fmt.Errorf("no such option (len=N, then nosym): %w", ErrRequest)
 	}
 	return r.parseName(untrusted)
 }
@@ -177,11 +179,12 @@ func ParseHost(untrusted string) (string, error) {
 	return untrusted, nil
 }
 
-// number reads a decimal number in its one spelling.
+// number reads a decimal number in its one spelling. Its error does not have the
+// text, which may be a password in the place of its size.
 func number(untrusted string, low, high int) (int, error) {
 	n, err := strconv.Atoi(untrusted)
 	if err != nil || strconv.Itoa(n) != untrusted || n < low || n > high {
-		return 0, fmt.Errorf("%.20q is no number from %d to %d: %w", untrusted, low, high, ErrRequest)
+		return 0, fmt.Errorf("no number from %d to %d: %w", low, high, ErrRequest)
 	}
 	return n, nil
 }

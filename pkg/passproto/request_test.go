@@ -98,6 +98,17 @@ func TestAttackNothingElseIsARequest(t *testing.T) {
 	}
 }
 
+// Errors go to the journal, and a password may stand where it should not: behind an
+// INSERT with a wrong size, or in its place.
+func TestAttackNoErrorHasAPasswordInIt(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"hunter2", "hunter2 x y", "INSERT a hunter2", "INSERT a b hunter2", "GENERATE a hunter2", "GENERATE a len=hunter2", "PING hunter2"} {
+		if _, err := ParseRequest(line); err == nil || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+}
+
 // What is accepted encodes back to the same bytes, and parses again.
 func FuzzRequest(f *testing.F) {
 	for _, line := range []string{
