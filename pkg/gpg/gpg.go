@@ -50,7 +50,8 @@ func RunnerFrom(getenv func(string) string) Runner {
 // [secret.ErrTooLarge]; out is as it was then.
 func (r Runner) Decrypt(ctx context.Context, file *os.File, unlock bool, out *secret.Buffer) error {
 	limit := quietTime
-	args := []string{"--no-autostart", "--trust-model", "always", "--decrypt"}
+	// A guard that only reads may not write a lock to the keyring.
+	args := []string{"--lock-never", "--no-autostart", "--trust-model", "always", "--decrypt"}
 	if unlock {
 		limit = personTime
 	} else {

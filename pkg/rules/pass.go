@@ -133,6 +133,11 @@ func (p *Pass) Asks(qube string) bool {
 	})
 }
 
+// Notifies tells whether any rule has a use by the qube told.
+func (p *Pass) Notifies(qube string) bool {
+	return slices.ContainsFunc(p.Rules, func(r PassRule) bool { return r.Notify && r.Qube.Match(qube) })
+}
+
 // Rated returns the [Verdict.ID] of each rule that could let the qube use
 // something up to a rate.
 func (p *Pass) Rated(qube string) []string {

@@ -20,7 +20,7 @@ import (
 	"github.com/splitvault/splitvault/test/qubes/bench/machine"
 )
 
-//go:embed all:ssh-seed all:ssh-official
+//go:embed all:ssh-seed all:ssh-official all:pass-sh
 var layers embed.FS
 
 // The sockets of the relays in a client qube.
@@ -69,6 +69,10 @@ func Vault(ctx context.Context, q *bench.Qube, socket string) error {
 	_, err := q.Root(ctx, "mkdir -p "+path.Dir(OfficialAgent)+" && ln -sfn "+socket+" "+OfficialAgent)
 	return err
 }
+
+// Pass installs the scripts of a password store in the vault's qube: seed.ListPasswords
+// and seed.GetPassword.
+func Pass(ctx context.Context, q *bench.Qube) error { return install(ctx, q, "pass-sh") }
 
 // install lays whole layers over a qube and makes systemd see them.
 func install(ctx context.Context, q *bench.Qube, names ...string) error {

@@ -80,6 +80,7 @@ var programs = map[string][]ban{
 	"daemons/ssh-guard":  {httpBan, pluginBan, netrpcBan, agentBan, cobraBan},
 	"daemons/consentd":   {httpBan, pluginBan, netrpcBan, rawBan, sshBan, cobraBan, tomlBan},
 	"daemons/pass-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan, tomlBan},
+	"daemons/pass-guard": {httpBan, pluginBan, netrpcBan, sshBan, rawBan, cobraBan},
 	"daemons/clef-relay": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
 	"cmd/qpass":          {httpBan, pluginBan, netrpcBan, sshBan, tomlBan},
 	"daemons/clef-guard": {httpBan, pluginBan, netrpcBan, sshBan, cobraBan},
@@ -178,7 +179,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 // protocols are the packages that know bytes and nothing of who carries them.
-var protocols = []string{"pkg/httpedge", "pkg/clefapi", "pkg/clefcall", "pkg/eth", "pkg/jsonrpc", "pkg/origin", "pkg/passproto", "pkg/sshagent", "pkg/strictjson"}
+var protocols = []string{"pkg/entryname", "pkg/passentry", "pkg/loginhost", "pkg/httpedge", "pkg/clefapi", "pkg/clefcall", "pkg/eth", "pkg/jsonrpc", "pkg/origin", "pkg/passproto", "pkg/sshagent", "pkg/strictjson"}
 
 func TestProtocolPackagesKnowNoTransport(t *testing.T) {
 	transports := []ban{

@@ -31,4 +31,11 @@ func TestExampleRules(t *testing.T) {
 	if len(inForce.SSH.Rules) != 5 || len(inForce.SSH.Agents) != 2 {
 		t.Errorf("got %d rules and %d agents", len(inForce.SSH.Rules), len(inForce.SSH.Agents))
 	}
+	pass, err := rules.ParsePass("rules.toml", source)
+	if err != nil || len(pass.Pass.Rules) != 0 {
+		t.Errorf("the example has rules for pass in force: %+v, %v", pass, err)
+	}
+	if pass, err = rules.ParsePass("rules.toml", settings); err != nil || len(pass.Pass.Rules) != 4 || len(pass.Warnings) != 0 {
+		t.Errorf("rules for pass: %+v, %v", pass, err)
+	}
 }
