@@ -207,7 +207,7 @@ func TestWithoutAStateDirectoryTheJournalSaysSo(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "splitvault"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(dir, "splitvault"), 0o777); err != nil { //nolint:gosec // what is wrong with it
+	if err := os.Chmod(filepath.Join(dir, "splitvault"), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	call, hook := callOf("work")

@@ -66,7 +66,7 @@ func lookUp(source, destination netip.AddrPort) (Owner, error) {
 	if err != nil {
 		return Owner{}, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // a socket of our own
 	// The answer is there when the request has been sent: the kernel makes it in
 	// between.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
