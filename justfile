@@ -12,6 +12,7 @@ DESTDIR := env('DESTDIR', '')
 version := env('SPLITVAULT_VERSION', `GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty 2>/dev/null || echo devel`)
 tools := env('XDG_CACHE_HOME', env('HOME', '/root') / '.cache') / 'splitvault/bin'
 golangci := 'v2.15.0'
+clef := 'v1.17.3'
 nfpm := 'v2.45.2'
 export CGO_ENABLED := '0'
 export GOFLAGS := env('GOFLAGS', '') + ' -buildvcs=false'
@@ -79,14 +80,24 @@ deps:
 test:
     go run ./test/rails/cmd/gate {{ quote(just_executable()) }}
 
+# The real Clef for tests, in its last release, built once into the cache
+[group('test')]
+clef:
+    @[ -x {{ quote(tools / '../clef-' + clef / 'clef') }} ] || GOBIN={{ quote(tools / '../clef-' + clef) }} go install -trimpath -ldflags='-s -w' github.com/ethereum/go-ethereum/cmd/clef@{{ clef }}
+
+# What we judge against what the real Clef's own decoder reads
+[group('test')]
+clef-decoder:
+    cd test/clef && go vet ./... && go test -count=1 ./...
+
 # Unit tests
 [group('test')]
-unit:
+unit: clef
     {{ gotest }} $({{ plain }})
 
 # Unit tests under the race detector
 [group('test')]
-race:
+race: clef
     CGO_ENABLED=1 {{ gotest }} -race $({{ plain }})
 
 # Every fuzz target for TIME each
@@ -118,12 +129,12 @@ packages:
 
 # The two-qube bench: real systemd on Debian 12 and 13 (root)
 [group('test')]
-qubes: build
+qubes: build clef
     {{ gotest }} -p 1 -timeout 20m $({{ booting }})
 
 # One scenario of the bench on both roots: `just scenario ssh-list`
 [group('test')]
-scenario NAME: build
+scenario NAME: build clef
     go test -count=1 -v -run {{ quote('Scenarios/.*/' + NAME + '$') }} ./test/qubes
 
 # Figures: every Go benchmark for TIME each, then whole connections in booted qubes (root; ARGS: -short)

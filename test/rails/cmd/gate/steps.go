@@ -19,6 +19,7 @@ type step struct {
 var steps = []step{
 	{recipe: []string{"lint"}},
 	{recipe: []string{"unit"}},
+	{recipe: []string{"clef-decoder"}},
 	{recipe: []string{"race"}},
 	{recipe: []string{"fuzz", "5s"}},
 	{recipe: []string{"scripts"}},
