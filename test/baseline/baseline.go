@@ -20,7 +20,7 @@ import (
 	"github.com/splitvault/splitvault/test/qubes/bench/machine"
 )
 
-//go:embed all:ssh-seed all:ssh-official all:pass-sh
+//go:embed all:ssh-seed all:ssh-official all:pass-sh all:clef-python
 var layers embed.FS
 
 // The sockets of the relays in a client qube.
