@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,10 @@ type lab struct {
 	bench       *bench.Bench
 	suite       string
 	vault, work *bench.Qube
+
+	program []string // that puts load on a relay: its words before the relay's socket
+	relays  []relay  // what is compared, ours first
+	of      []string // names of the relays' programs
 }
 
 const agentSocket = "/run/user/1000/agent.sock"
@@ -55,20 +60,20 @@ ssh-keygen -q -t ed25519 -N '' -f key
 SSH_AUTH_SOCK=` + agentSocket + ` ssh-add -q key`
 
 func openLab(ctx context.Context, kit *bench.Kit, suite string) (*lab, error) {
-	programs := map[string][]byte{}
+	built := map[string][]byte{}
 	for name, dir := range map[string]string{"agentload": "test/figures/agentload", "notifyd": "test/baseline/notifyd"} {
 		program, err := baseline.Program(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
-		programs["/usr/local/bin/"+name] = program
+		built["/usr/local/bin/"+name] = program
 	}
 	b, err := kit.Open(ctx, suite, &bytes.Buffer{})
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{bench: b, suite: suite}
-	if err := l.prepare(ctx, programs); err != nil {
+	l := &lab{bench: b, suite: suite, program: []string{"agentload", "-socket"}, relays: relays(), of: programs()}
+	if err := l.prepare(ctx, built); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return l, nil
@@ -127,7 +132,7 @@ func (l *lab) used(ctx context.Context) (usage, error) {
 
 // client runs the load program in the client qube.
 func (l *lab) client(ctx context.Context, r relay, args ...string) (string, error) {
-	out, err := l.work.User(ctx, append([]string{"agentload", "-socket", r.socket}, args...)...)
+	out, err := l.work.User(ctx, slices.Concat(l.program, []string{r.socket}, args)...)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", r.name, err)
 	}

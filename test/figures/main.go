@@ -1,8 +1,8 @@
-// Command figures measures splitvault's ssh beside the shell relays of
+// Command figures measures splitvault's ssh and Clef beside the relays of
 // test/baseline: the same client, the same emulated qrexec, the same real
 // ssh-agent in the vault, in the two-qube bench. It needs root.
 //
-//	go run ./test/figures [-n 200] [-short] [-roots bookworm,trixie] [-json FILE]
+//	go run ./test/figures [-n 200] [-short] [-clef] [-roots bookworm,trixie] [-json FILE]
 //
 // It prints a table; -json writes all figures to a file as well. The relays take
 // turns, so that a busy machine is as busy for each; the figures that mean
@@ -46,6 +46,7 @@ func main() {
 func run(ctx context.Context) error {
 	n := flag.Int("n", 200, "requests per relay and kind")
 	short := flag.Bool("short", false, "a quick run with 20 requests, for continuous integration")
+	only := flag.Bool("clef", false, "measure split Clef alone")
 	suites := flag.String("roots", strings.Join(roots.Suites(), ","), "Debian releases to measure on")
 	file := flag.String("json", "", "write all figures to this file, too")
 	flag.Parse()
@@ -65,7 +66,11 @@ func run(ctx context.Context) error {
 	}
 	all := newFigures(p)
 	for suite := range strings.SplitSeq(*suites, ",") {
-		if err := measure(ctx, kit, suite, p, all); err != nil {
+		take := measure
+		if *only {
+			take = measureClef
+		}
+		if err := take(ctx, kit, suite, p, all); err != nil {
 			return errors.Join(fmt.Errorf("measuring on %s: %w", suite, err), kit.Close())
 		}
 	}
@@ -116,12 +121,15 @@ func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *fig
 	all.Memory = append(all.Memory, memory...)
 	boots, err := l.boots(ctx, p.boots)
 	all.Boots = append(all.Boots, boots...)
-	return err
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%s: clef\n", suite)
+	return measureClef(ctx, kit, suite, p, all)
 }
 
 // turns are the relays in the order of a round: each is first once.
-func turns(round int) []relay {
-	all := relays()
+func turns(all []relay, round int) []relay {
 	first := round % len(all)
 	return slices.Concat(all[first:], all[:first])
 }

@@ -116,7 +116,7 @@ func (l *lab) pss(ctx context.Context) (map[string]int, error) {
 		}
 		for line := range strings.Lines(out) {
 			fields := strings.Fields(line)
-			if len(fields) < 2 || !slices.Contains(programs(), fields[0]) {
+			if len(fields) < 2 || !slices.Contains(l.of, fields[0]) {
 				continue
 			}
 			size, err := strconv.Atoi(fields[1])

@@ -52,7 +52,7 @@ type sample struct {
 func (l *lab) inTurns(ctx context.Context, k kind, p plan) ([]row, error) {
 	samples := map[string]*sample{}
 	for round := range p.rounds {
-		for _, r := range turns(round) {
+		for _, r := range turns(l.relays, round) {
 			if err := l.batch(ctx, r, k, p.n/p.rounds, samples); err != nil {
 				return nil, err
 			}
@@ -66,7 +66,7 @@ func (l *lab) atOnce(ctx context.Context, n int) ([]row, error) {
 	samples := map[string]*sample{}
 	k := kind{fmt.Sprintf("list, %d at once", n), []string{"-parallel", strconv.Itoa(n)}}
 	for round := range 3 {
-		for _, r := range turns(round) {
+		for _, r := range turns(l.relays, round) {
 			if err := l.batch(ctx, r, k, n, samples); err != nil {
 				return nil, err
 			}
@@ -142,7 +142,7 @@ func (s *sample) add(output string) error {
 
 func (l *lab) rows(kind string, samples map[string]*sample) []row {
 	var rows []row
-	for _, r := range relays() {
+	for _, r := range l.relays {
 		s := samples[r.name]
 		slices.Sort(s.took)
 		n := len(s.took) + s.failed

@@ -26,7 +26,7 @@ func TestPercentile(t *testing.T) {
 func TestEachRelayIsFirstInTurn(t *testing.T) {
 	first := map[string]int{}
 	for round := range 2 * len(relays()) {
-		order := turns(round)
+		order := turns(relays(), round)
 		if len(order) != len(relays()) {
 			t.Fatalf("round %d has %d relays", round, len(order))
 		}
