@@ -43,13 +43,27 @@ func Possible() error {
 	return nil
 }
 
+// pidNamespace is the number of the namespace in which this process's PIDs mean
+// something.
+func pidNamespace() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0, fmt.Errorf("looking at the PID namespace: %w", err)
+	}
+	return st.Ino, nil
+}
+
 // makeCgroup makes the directory a qube lives in, named after its supervisor.
 func makeCgroup(name string) (string, error) {
 	root, err := cgroupRoot()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(root, cgroupPrefix+thisProcess().String()+"-"+name)
+	namespace, err := pidNamespace()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, fmt.Sprintf("%s%d-%s-%s", cgroupPrefix, namespace, thisProcess(), name))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", fmt.Errorf("making the qube's cgroup: %w", err)
 	}
@@ -91,13 +105,18 @@ func removeTree(dir string) error {
 	return nil
 }
 
-// sweepCgroups removes the cgroups of qubes whose supervisor is dead.
+// sweepCgroups removes the cgroups of qubes whose supervisor is dead. Of those that
+// another PID namespace made (a container's, on this machine) nobody can tell here.
 func sweepCgroups() error {
 	root, err := cgroupRoot()
 	if err != nil {
 		return err
 	}
-	dirs, err := filepath.Glob(filepath.Join(root, cgroupPrefix+"*"))
+	namespace, err := pidNamespace()
+	if err != nil {
+		return err
+	}
+	dirs, err := filepath.Glob(filepath.Join(root, fmt.Sprintf("%s%d-*", cgroupPrefix, namespace)))
 	if err != nil {
 		return err
 	}
@@ -113,12 +132,13 @@ func sweepCgroups() error {
 	return nil
 }
 
-// cgroupOwner reads the supervisor from a cgroup's name: qubebench-PID-START-NAME.
+// cgroupOwner reads the supervisor from a cgroup's name:
+// qubebench-NAMESPACE-PID-START-NAME.
 func cgroupOwner(name string) (process, bool) {
-	f := strings.SplitN(strings.TrimPrefix(name, cgroupPrefix), "-", 3)
-	if len(f) != 3 {
+	f := strings.SplitN(strings.TrimPrefix(name, cgroupPrefix), "-", 4)
+	if len(f) != 4 {
 		return process{}, false
 	}
-	pid, err := strconv.Atoi(f[0])
-	return process{pid, f[1]}, err == nil
+	pid, err := strconv.Atoi(f[1])
+	return process{pid, f[2]}, err == nil
 }

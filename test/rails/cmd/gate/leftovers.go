@@ -49,8 +49,9 @@ func benchDirs() []string {
 	for _, pattern := range []string{"/sys/fs/cgroup/qubebench-*", "/sys/fs/cgroup/unified/qubebench-*"} {
 		dirs, _ := filepath.Glob(pattern) // the pattern is well formed
 		for _, dir := range dirs {
-			// qubebench-PID-STARTED-QUBE
-			pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "qubebench-"), "-")
+			// qubebench-NAMESPACE-PID-STARTED-QUBE
+			_, rest, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "qubebench-"), "-")
+			pid, _, _ := strings.Cut(rest, "-")
 			if _, err := os.Stat("/proc/" + pid); err != nil {
 				found = append(found, dir)
 			}
