@@ -138,13 +138,18 @@ func (x Exposure) Rotate() (keys, entries []string) {
 		if u.Key != "" && !slices.Contains(keys, u.Key) {
 			keys = append(keys, u.Key)
 		}
-		if u.Entry != "" && !slices.Contains(entries, u.Entry) {
+		// A one-time code is of no use a minute later, and its seed stayed.
+		if u.Entry != "" && !u.isCode() && !slices.Contains(entries, u.Entry) {
 			entries = append(entries, u.Entry)
 		}
 	}
 	slices.Sort(keys)
 	slices.Sort(entries)
 	return keys, entries
+}
+
+func (u Use) isCode() bool {
+	return strings.Trim(u.Method, `"`) == "otp" || strings.Trim(u.Field, `"`) == "otp"
 }
 
 // IsDisposable tells whether a qube has a name that dom0 gives to one

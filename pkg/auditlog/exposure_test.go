@@ -70,6 +70,48 @@ func TestExposureNamesWhatAQubeGotAndNothingElse(t *testing.T) {
 	}
 }
 
+// What the guards of Clef and pass log is told in their words, and what to do
+// differs: an account's signature can be used later, a one-time code cannot.
+func TestExposureOfClefAndPass(t *testing.T) {
+	t.Parallel()
+	got := func(message string, pairs ...string) auditlog.Event {
+		e := auditlog.Event{
+			Time: time.Date(2026, 11, 22, 3, 0, 0, 0, time.Local), Level: "info", Message: message,
+			Fields: map[string]string{journal.Qube: "work", journal.Verdict: "allow"},
+		}
+		for i := 0; i < len(pairs); i += 2 {
+			e.Fields[pairs[i]] = pairs[i+1]
+		}
+		return e
+	}
+	const account = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+	x := auditlog.Expose([]auditlog.Event{
+		got(audit.MessageListed, journal.Key, account, journal.Count, "1"),
+		got("signed", journal.Service, "qubes.Clefsign", journal.Method, "account_signTypedData", journal.Key, account, journal.Origin, `"https://app.example.org"`),
+		got("entry sent", journal.Service, "pass.GetPassword", journal.Method, "show", journal.Entry, `"work/mail"`),
+		got("code sent", journal.Service, "pass.GetField", journal.Method, "otp", journal.Entry, `"work/bank"`, journal.Field, `"otp"`),
+	}, "work")
+	keys, entries := x.Rotate()
+	if !slices.Equal(keys, []string{account}) || !slices.Equal(entries, []string{`"work/mail"`}) {
+		t.Errorf("to rotate: %v, %v", keys, entries)
+	}
+	var b strings.Builder
+	if err := x.WriteText(&b, func(string) string { return "" }); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"accounts it was shown:\n  " + account + "\n",
+		`  qubes.Clefsign account_signTypedData origin "https://app.example.org" key ` + account + "\n",
+		`  pass.GetPassword show entry "work/mail"` + "\n",
+		`  pass.GetField otp entry "work/bank" field "otp"` + "\n",
+		"end the approvals of these accounts",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &b)
+		}
+	}
+}
+
 func TestDisposablesAreSaidToShareNames(t *testing.T) {
 	t.Parallel()
 	for qube, want := range map[string]bool{"disp12": true, "disp": false, "disp-web": false, "display": false, "work": false} {

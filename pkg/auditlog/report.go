@@ -3,6 +3,8 @@ package auditlog
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -117,7 +119,7 @@ func (t *text) shown(shown []Shown) {
 	if len(shown) == 0 {
 		return
 	}
-	t.line("\nPublic keys it was shown:")
+	t.line("\nPublic keys and accounts it was shown:")
 	for _, s := range shown {
 		t.line("  %s", t.key(s.Key))
 		t.line("    %s", s.Span)
@@ -151,8 +153,9 @@ func (t *text) use(u Use) string {
 	if u.Trust != "" {
 		parts = append(parts, "("+Printable(u.Trust)+")")
 	}
-	if u.Key == "" {
-		add("", u.Method)
+	// The methods of an ssh agent are numbers; what they were is said above.
+	if _, err := strconv.Atoi(u.Method); err != nil {
+		add("", strings.Trim(u.Method, `"`))
 	}
 	add("origin", u.Origin)
 	add("entry", u.Entry)
@@ -180,6 +183,9 @@ func (t *text) refused(x Exposure) {
 	}
 }
 
+// isAccount tells an Ethereum account from a key's fingerprint.
+func isAccount(key string) bool { return strings.HasPrefix(key, "0x") }
+
 func (t *text) rotate(x Exposure) {
 	keys, entries := x.Rotate()
 	if len(keys)+len(entries) == 0 {
@@ -193,6 +199,9 @@ func (t *text) rotate(x Exposure) {
 		for _, k := range keys {
 			t.line("    %s", t.key(k))
 		}
+	}
+	if slices.ContainsFunc(keys, isAccount) {
+		t.line("  A signed message of an account (a permit, an order) can be used later: end the approvals of these accounts.")
 	}
 	if len(entries) > 0 {
 		t.line("  Change what these entries hold, it left the vault:")
