@@ -85,10 +85,14 @@ func Usable(s consent.Screen, runtime string) (consent.Screen, error) {
 			usable.TTY = s.TTY
 		}
 	}
-	if usable == (consent.Screen{}) {
+	switch {
+	case usable != consent.Screen{}:
+		return usable, nil
+	case len(errs) == 0:
+		return usable, ErrNoDisplay
+	default:
 		return usable, fmt.Errorf("%w: %w", ErrNoDisplay, errors.Join(errs...))
 	}
-	return usable, nil
 }
 
 // connectX finds the display :N of this machine, by the file or by the
