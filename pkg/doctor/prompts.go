@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/splitvault/splitvault/pkg/consent"
@@ -107,6 +108,25 @@ func (d *diagnosis) prompter(s consent.Screen) string {
 		}
 	}
 	return ""
+}
+
+// notices finds out whether there is a desktop for what the rules have told.
+func (d *diagnosis) notices(ctx context.Context) (Result, bool) {
+	if d.file == nil || !slices.ContainsFunc(d.file.SSH.Rules, func(r rules.SSHRule) bool { return r.Notify }) {
+		return Result{}, true
+	}
+	follow := d.here("splitvault log -f   (shows each use as it happens)")
+	out, err := d.env.Run(ctx, "busctl", "--user", "--no-pager", "--no-legend", "--acquired", "--activatable", "list")
+	if err != nil || out.Exit != 0 {
+		return unknown("notify", "the session's bus, over which a rule's notify is told, does not answer", follow), true
+	}
+	for line := range strings.Lines(out.Stdout) {
+		if name, _, _ := strings.Cut(line, " "); name == "org.freedesktop.Notifications" {
+			return ok("notify", "a desktop shows what rules with notify decide"), true
+		}
+	}
+	return warning("notify", "a rule says notify, and nothing in this session shows notifications",
+		Step{Where: "template", Do: "sudo apt install dunst   (or another; Fedora: sudo dnf install dunst), then shut the template down"}, follow), true
 }
 
 // held looks for pauses, which people forget.

@@ -109,10 +109,8 @@ func (d *diagnosis) rules(context.Context) (Result, bool) {
 	}
 	d.file = file
 	count := map[rules.Decision]int{}
-	notices := false
 	for _, rule := range file.SSH.Rules {
 		count[*rule.Decision]++
-		notices = notices || rule.Notify
 	}
 	text := fmt.Sprintf("%s: %d rules for ssh", file.Path, len(file.SSH.Rules))
 	if len(file.SSH.Rules) == 1 {
@@ -126,9 +124,6 @@ func (d *diagnosis) rules(context.Context) (Result, bool) {
 			text += "\n" + w.Error()
 		}
 		return warning("rules", text, check), true
-	case notices:
-		return warning("rules", text+"; notify has no effect in this version, no notification is sent",
-			d.here("splitvault log -f   (shows each use as it happens)")), true
 	}
 	return ok("rules", "%s", text), true
 }

@@ -88,9 +88,17 @@ func TestVaultFailures(t *testing.T) {
 			[]string{"2 rules", "rules.toml:4", "never reached", "[vault] splitvault rules check"},
 		},
 		{
-			"notifications that are not sent", func(f *fake) { f.rules += "notify = true\n" },
-			"rules", Warning,
-			[]string{"notify has no effect", "splitvault log -f"},
+			"notifications that nobody shows", func(f *fake) {
+				f.rules += "notify = true\n"
+				f.runs[listNames] = Output{Stdout: "org.freedesktop.NotificationsX - - -\n:1.2 12 x user\n"}
+			},
+			"notify", Warning,
+			[]string{"nothing in this session shows notifications", "[template] sudo apt install dunst", "splitvault log -f"},
+		},
+		{
+			"notifications without a bus", func(f *fake) { f.rules += "notify = true\n" },
+			"notify", Unknown,
+			[]string{"does not answer"},
 		},
 		{
 			"a host that the vault does not know", func(f *fake) { f.rules += "hosts = [\"git.example\"]\n" },
@@ -344,4 +352,16 @@ func TestDefaultAgentOfTheRules(t *testing.T) {
 	f.rules += "[ssh.agents]\ndefault = [\"/a\", \"/b\"]\n"
 	f.agents["/a"], f.agents["/b"] = serving(t, 2), serving(t, 1)
 	saysAll(t, find(t, Run(t.Context(), f, Options{}), "agent"), "/a and /b: 3")
+}
+
+const listNames = "busctl --user --no-pager --no-legend --acquired --activatable list"
+
+func TestADesktopShowsNotifications(t *testing.T) {
+	t.Parallel()
+	f := healthyVault(t)
+	f.rules += "notify = true\n"
+	f.runs[listNames] = Output{Stdout: "org.freedesktop.Notifications - - (activatable) -\n"}
+	if r := find(t, Run(t.Context(), f, Options{}), "notify"); r.Status != OK {
+		t.Errorf("%+v", r)
+	}
 }
