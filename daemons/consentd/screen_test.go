@@ -53,12 +53,16 @@ func xdotool(display string, args ...string) string {
 	return string(out)
 }
 
+// until looks as often as fits into a time: longer, where the machine is busy and a
+// look takes long.
 func until(t *testing.T, limit time.Duration, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(limit); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
+	const pause = 20 * time.Millisecond
+	for left := limit / pause; !done(); left-- {
+		if left == 0 {
 			t.Fatal(what)
 		}
+		time.Sleep(pause)
 	}
 }
 

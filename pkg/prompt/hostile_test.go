@@ -64,7 +64,6 @@ func (s *screen) onScreen(id string) {
 
 // The window goes when the time to answer is over, in all programs.
 func TestTheTimeToAnswerEnds(t *testing.T) {
-	t.Parallel()
 	need(t, "zenity", "pinentry-gtk-2", "pinentry-qt")
 	s := newScreen(t)
 	for name, p := range map[string]prompt.Program{
@@ -85,7 +84,6 @@ func TestTheTimeToAnswerEnds(t *testing.T) {
 // A key that was meant for another window, and finds the prompt under it: the
 // answer's time since the window could be seen tells.
 func TestTheAnswerTellsSinceWhenTheWindowWasThere(t *testing.T) {
-	t.Parallel()
 	need(t, "zenity", "pinentry-gtk-2", "pinentry-qt")
 	s := newScreen(t)
 	for name, row := range map[string]struct {
