@@ -124,7 +124,8 @@ type diagnosis struct {
 	name     string            // of this qube, "" if unknown
 	template bool              // this is a template
 	manager  map[string]string // environment of the user's services, nil before it was asked for
-	file     *rules.File       // the rules in force, nil if they have a mistake
+	file     *rules.File       // the rules in force for ssh, nil if they have a mistake
+	said     []said            // what the rules of all services say
 }
 
 // check makes one check. An empty result (no Check) is not reported.

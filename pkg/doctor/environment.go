@@ -30,8 +30,10 @@ type Environment interface {
 	Dial(ctx context.Context, path string) (net.Conn, error)
 	// Call makes a qrexec call, sends nothing, and waits for its end.
 	Call(ctx context.Context, client string, target qrexec.Target, service qrexec.Service) qrexec.Outcome
-	// Rules loads the vault's rules.
+	// Rules loads the vault's rules for ssh, ClefRules and PassRules the others.
 	Rules() (*rules.File, error)
+	ClefRules() (*rules.ClefFile, error)
+	PassRules() (*rules.PassFile, error)
 	// KnownHosts loads the vault's known hosts, also those of the package if
 	// shipped.
 	KnownHosts(shipped bool) (*knownhosts.DB, error)

@@ -104,11 +104,17 @@ func (f *fake) Call(_ context.Context, client string, target qrexec.Target, serv
 	return f.answer
 }
 
-func (f *fake) Rules() (*rules.File, error) {
+func (f *fake) Rules() (*rules.File, error) { return parsed(f, rules.Parse) }
+
+func (f *fake) ClefRules() (*rules.ClefFile, error) { return parsed(f, rules.ParseClef) }
+
+func (f *fake) PassRules() (*rules.PassFile, error) { return parsed(f, rules.ParsePass) }
+
+func parsed[T any](f *fake, parse func(string, []byte) (*T, error)) (*T, error) {
 	if f.rules == "" {
 		return nil, rules.ErrNoFile
 	}
-	return rules.Parse("/home/user/.config/splitvault/rules.toml", []byte(f.rules))
+	return parse("/home/user/.config/splitvault/rules.toml", []byte(f.rules))
 }
 
 func (f *fake) KnownHosts(bool) (*knownhosts.DB, error) {

@@ -32,12 +32,9 @@ func (d *diagnosis) prompts(ctx context.Context) (Result, bool) {
 
 // asks tells whether a rule asks, and whether one does when its rate is used up.
 func (d *diagnosis) asks() (always, sometimes bool) {
-	if d.file == nil {
-		return false, false
-	}
-	for _, rule := range d.file.SSH.Rules {
-		always = always || *rule.Decision == rules.Ask
-		sometimes = sometimes || *rule.Decision == rules.Allow && rule.Rate.Count > 0
+	for _, s := range d.said {
+		always = always || s.decision == rules.Ask
+		sometimes = sometimes || s.decision == rules.Allow && s.rated
 	}
 	return always, sometimes
 }
@@ -112,7 +109,7 @@ func (d *diagnosis) prompter(s consent.Screen) string {
 
 // notices finds out whether there is a desktop for what the rules have told.
 func (d *diagnosis) notices(ctx context.Context) (Result, bool) {
-	if d.file == nil || !slices.ContainsFunc(d.file.SSH.Rules, func(r rules.SSHRule) bool { return r.Notify }) {
+	if !slices.ContainsFunc(d.said, func(s said) bool { return s.notify }) {
 		return Result{}, true
 	}
 	follow := d.here("splitvault log -f   (shows each use as it happens)")

@@ -105,6 +105,12 @@ func (System) Call(ctx context.Context, client string, target qrexec.Target, ser
 // Rules implements [Environment].
 func (System) Rules() (*rules.File, error) { return rules.Load(rules.Paths(os.Getenv)...) }
 
+// ClefRules implements [Environment].
+func (System) ClefRules() (*rules.ClefFile, error) { return rules.LoadClef(rules.Paths(os.Getenv)...) }
+
+// PassRules implements [Environment].
+func (System) PassRules() (*rules.PassFile, error) { return rules.LoadPass(rules.Paths(os.Getenv)...) }
+
 // KnownHosts implements [Environment].
 func (System) KnownHosts(shipped bool) (*knownhosts.DB, error) {
 	return knownhosts.Load(knownhosts.Paths(os.Getenv, shipped)...)

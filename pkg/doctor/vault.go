@@ -2,12 +2,10 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/splitvault/splitvault/pkg/journal"
-	"github.com/splitvault/splitvault/pkg/rules"
 )
 
 const (
@@ -94,38 +92,6 @@ func (d *diagnosis) silence(ctx context.Context) (Result, bool) {
 			d.here("sh -lc : | head   (find the line in ~/.profile or /etc/profile.d, and send it to standard error: >&2)")), true
 	}
 	return Result{}, true
-}
-
-// rules reads the file that decides.
-func (d *diagnosis) rules(context.Context) (Result, bool) {
-	check := d.here("splitvault rules check   (and see splitvault-rules(5))")
-	file, err := d.env.Rules()
-	if errors.Is(err, rules.ErrNoFile) {
-		d.file = rules.Default()
-		return ok("rules", "no rules.toml: for every qube that dom0 lets through, each login and signature is asked about, all else is refused"), true
-	}
-	if err != nil {
-		return problem("rules", "a mistake, so every request is refused:\n"+err.Error(), check), true
-	}
-	d.file = file
-	count := map[rules.Decision]int{}
-	for _, rule := range file.SSH.Rules {
-		count[*rule.Decision]++
-	}
-	text := fmt.Sprintf("%s: %d rules for ssh", file.Path, len(file.SSH.Rules))
-	if len(file.SSH.Rules) == 1 {
-		text = file.Path + ": 1 rule for ssh"
-	}
-	switch {
-	case count[rules.Allow] == 0 && count[rules.Ask] == 0:
-		return problem("rules", text+", none of them allows or asks anything", d.here("add one; see splitvault-rules(5)")), true
-	case len(file.Warnings) > 0:
-		for _, w := range file.Warnings {
-			text += "\n" + w.Error()
-		}
-		return warning("rules", text, check), true
-	}
-	return ok("rules", "%s", text), true
 }
 
 // hosts reads the known hosts, by which a destination is believed.

@@ -96,6 +96,19 @@ func TestVaultFailures(t *testing.T) {
 			[]string{"nothing in this session shows notifications", "[template] sudo apt install dunst", "splitvault log -f"},
 		},
 		{
+			"a mistake in the rules for Clef", func(f *fake) { f.rules += "[[clef.rule]]\nqube = \"work\"\n" },
+			"rules", Problem,
+			[]string{"1 rule for ssh", "every request of that service is refused", "[vault] splitvault rules check"},
+		},
+		{
+			"rules for pass ask, and there is no display", func(f *fake) {
+				f.rules = "[[pass.rule]]\nqube = \"work\"\nentries = [\"work/**\"]\nverbs = [\"show\"]\ndecision = \"ask\"\n"
+				f.screen = consent.Screen{}
+			},
+			"prompts", Problem,
+			[]string{"no display to ask on"},
+		},
+		{
 			"notifications without a bus", func(f *fake) { f.rules += "notify = true\n" },
 			"notify", Unknown,
 			[]string{"does not answer"},
