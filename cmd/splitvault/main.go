@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("splitvault {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDoctor())
+	root.AddCommand(newDoctor(), newStatus())
 	root.AddCommand(newRules())
 	root.AddCommand(newExplain())
 	root.AddCommand(newLog())
