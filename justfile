@@ -148,6 +148,17 @@ bench time='1s' *ARGS: build
 screenshots:
     go run ./test/screenshots docs/prompts
 
+# The pictures of docs/*.diagram, drawn anew
+[group('build')]
+diagrams:
+    go run ./test/diagrams docs
+
+# What `just demo` shows, really run, as docs/demo.txt
+[group('build')]
+record: build
+    @{{ quote(just_executable()) }} demo 2>&1 | sed 's/\x1b\[[0-9;]*m//g' >docs/demo.txt.new
+    @mv docs/demo.txt.new docs/demo.txt
+
 # All checks of source, units, policy, shell and manual pages
 [group('check')]
 lint: fmt-check vet golangci mod shell units policy man

@@ -32,10 +32,35 @@ func TestRpmlintHasNothingToSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "rpmlint", "-c", config, builtRPM(t), builtDom0(t)).CombinedOutput()
+	const installed = "/usr/lib/splitvault/client-env"
+	before, _ := os.Stat(installed) // nil where it is not installed here
+	cmd := exec.CommandContext(t.Context(), "rpmlint", "-c", config, builtRPM(t), builtDom0(t))
+	cmd.Env = append(os.Environ(), "PATH="+relativeCpio(t)+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " 0 errors, 0 warnings") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	after, _ := os.Stat(installed)
+	if (before == nil) != (after == nil) || before != nil && !os.SameFile(before, after) {
+		t.Error("rpmlint has installed the package on this machine")
+	}
+}
+
+// relativeCpio returns a directory with a cpio for rpmlint, which unpacks rpms with
+// the names that are in them. nfpm writes absolute ones, so that rpmlint as root would
+// install the package.
+func relativeCpio(t *testing.T) string {
+	t.Helper()
+	real, err := exec.LookPath("cpio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\nexec " + real + " --no-absolute-filenames \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "cpio"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // TestTheRPMsUnitsAreWholeWhereTheyLand: no Fedora boots here, so the rpm's own

@@ -115,13 +115,14 @@ func (b *Bench) Qube(name string) (*Qube, error) {
 // 30-splitvault.policy. The project's own 80-splitvault.policy stays below.
 func (b *Bench) SetPolicy(lines ...string) error {
 	text := strings.Join(lines, "\n") + "\n"
-	if err := replaceFile(filepath.Join(b.policyDir(), "30-splitvault.policy"), text); err != nil {
+	if err := replaceFile(filepath.Join(b.PolicyDir(), "30-splitvault.policy"), text); err != nil {
 		return fmt.Errorf("writing the policy: %w", err)
 	}
 	return nil
 }
 
-func (b *Bench) policyDir() string { return filepath.Join(string(b.state), "policy") }
+// PolicyDir is dom0's directory of policy files on the host.
+func (b *Bench) PolicyDir() string { return filepath.Join(string(b.state), "policy") }
 
 // Ctl runs a command of the emulator's remote control ("qrexec ctl") and
 // returns its output.

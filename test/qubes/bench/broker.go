@@ -30,7 +30,7 @@ func (b *Bench) prepareDom0() error {
 	if err := os.Mkdir(qrexecDir(string(b.state)), 0o755); err != nil {
 		return err
 	}
-	if err := copyTree(filepath.Join(b.kit.source, "dom0/policy.d"), b.policyDir()); err != nil {
+	if err := copyTree(filepath.Join(b.kit.source, "dom0/policy.d"), b.PolicyDir()); err != nil {
 		return fmt.Errorf("copying the project's policy: %w", err)
 	}
 	return b.writeSystem()

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,9 @@ type Spec struct {
 	Tags []string
 	// Files are further files to write at boot: absolute path to content.
 	Files map[string]string
+	// Template is a directory to lay over Debian in place of the tree that "just
+	// install" makes: what a package left there, for instance. "" = that tree.
+	Template string
 }
 
 // Qube is a qube of a Bench.
@@ -57,7 +61,7 @@ func (b *Bench) Start(spec Spec) (*Qube, error) {
 	files := map[string]string{"/run/qubebench/agent.env": "QREXEC_SESSION=" + session + "\n"}
 	maps.Copy(files, spec.Files)
 	config := machine.Config{
-		Name: spec.Name, Root: b.root, Layers: []string{b.kit.Template(), b.kit.own()},
+		Name: spec.Name, Root: b.root, Layers: []string{cmp.Or(spec.Template, b.kit.Template()), b.kit.own()},
 		Services: spec.Services, DB: spec.DB, Files: files, Units: []string{agentUnit},
 	}
 	if err := b.register(spec, true); err != nil {
@@ -137,6 +141,15 @@ func (q *Qube) SetService(service string, on bool) {
 	if on {
 		q.spec.Services = append(q.spec.Services, service)
 	}
+}
+
+// AddTag gives the qube a tag in dom0, as qvm-tags does.
+func (q *Qube) AddTag(tag string) error {
+	q.bench.mu.Lock()
+	q.spec.Tags = append(q.spec.Tags, tag)
+	running := q.running != nil
+	q.bench.mu.Unlock()
+	return q.bench.register(q.spec, running)
 }
 
 // BootTime is how long the qube took from nothing to ready.

@@ -66,7 +66,7 @@ func (m Maker) Make() ([]string, error) {
 		format, file string
 		config       config
 	}{
-		{"deb", fmt.Sprintf("splitvault_%s-1_%s.deb", m.Version, m.Arch), deb},
+		{"deb", m.debName(), deb},
 		{"rpm", fmt.Sprintf("splitvault-%s-1.%s.rpm", m.Version, rpmArch(m.Arch)), rpm},
 		{"rpm", fmt.Sprintf("splitvault-dom0-%s-1.noarch.rpm", m.Version), m.dom0()},
 	} {
@@ -79,6 +79,28 @@ func (m Maker) Make() ([]string, error) {
 	return made, nil
 }
 
+// MakeDeb writes the template's .deb alone, into m.Out, and returns its path.
+func (m Maker) MakeDeb() (string, error) {
+	work, err := os.MkdirTemp("", "splitvault-package-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	tree := filepath.Join(work, "tree")
+	if _, err := stage.InstallBuilt(m.Source, m.Build, tree); err != nil {
+		return "", err
+	}
+	c, err := m.deb(tree, work)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(m.Out, m.debName())
+	return path, m.nfpm(work, "deb", path, c)
+}
+
+func (m Maker) debName() string { return fmt.Sprintf("splitvault_%s-1_%s.deb", m.Version, m.Arch) }
+
+// rpmArch is what an rpm calls a machine.
 func rpmArch(goArch string) string {
 	switch goArch {
 	case "amd64":
