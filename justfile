@@ -143,10 +143,11 @@ bench time='1s' *ARGS: build
     go test -run '^$' -bench . -benchmem -benchtime {{ quote(time) }} $({{ plain }}) | grep -vE '^(PASS|ok |goos|goarch)|no test files'
     go run ./test/figures {{ ARGS }}
 
-# The pictures of real prompts in docs/prompts, drawn anew
+# The pictures of real prompts in docs/prompts, and of pages in docs/clef, drawn anew (root)
 [group('build')]
-screenshots:
+screenshots: build clef
     go run ./test/screenshots docs/prompts
+    SHOTS={{ quote(justfile_directory() / 'docs/clef') }} go test -count=1 -run 'Clients/trixie/browser$' ./test/web
 
 # The pictures of docs/*.diagram, drawn anew
 [group('build')]
