@@ -98,7 +98,8 @@ func (d *diagnosis) all(ctx context.Context) []Result {
 	}
 	client, vault := d.roles(ctx)
 	pass := !vault && d.passOn(ctx)
-	if !client && !vault && !pass {
+	clef := !vault && d.clefOn(ctx)
+	if !client && !vault && !pass && !clef {
 		return append(results, d.noRole())
 	}
 	if client {
@@ -107,6 +108,10 @@ func (d *diagnosis) all(ctx context.Context) []Result {
 	}
 	if pass {
 		more, _ := row(ctx, d.passService, d.passPrograms, d.passSocket, d.passNode, d.passTarget, d.passScreen, d.passCall)
+		results = append(results, more...)
+	}
+	if clef {
+		more, _ := row(ctx, d.clefService, d.clefPrograms, d.clefPort, d.clefSocket, d.clefNode, d.clefPages, d.clefTarget, d.clefCall)
 		results = append(results, more...)
 	}
 	if vault {

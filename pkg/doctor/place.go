@@ -68,6 +68,7 @@ func (d *diagnosis) noRole() Result {
 	return unknown("role", "nothing of splitvault is switched on here",
 		dom0("qvm-service %s splitvault-ssh on   (if %[1]s shall use keys of a vault; then restart it)", d.self()),
 		dom0("qvm-service %s splitvault-pass on   (if it shall use passwords of a vault)", d.self()),
+		dom0("qvm-service %s splitvault-clef on   (if it shall use Ethereum accounts of a vault)", d.self()),
 		d.here("splitvault doctor --vault   (if %s is the vault, and was not called yet)", d.self()))
 }
 
