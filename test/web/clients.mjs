@@ -4,7 +4,7 @@
 //	{"library":"viem","step":"list","result":…}
 //	{"library":"viem","step":"list","error":{"name":…,"code":…,"text":…}}
 //
-// Signatures are verified here by what another library makes of them.
+// ONLY in the environment names one of them. Signatures are verified here by what another library makes of them.
 import { ethers } from 'ethers'
 import { createClient, http, recoverMessageAddress, recoverTransactionAddress, recoverTypedDataAddress } from 'viem'
 import { Web3 } from 'web3'
@@ -77,6 +77,9 @@ function explain(e) {
 
 async function main(wanted) {
 	for (const [library, make] of Object.entries(libraries)) {
+		if (process.env.ONLY && process.env.ONLY !== library) {
+			continue
+		}
 		for (const step of wanted) {
 			const client = make()
 			try {
