@@ -159,7 +159,7 @@ func processes(state machine.State) []string {
 func traces(state machine.State) []string {
 	found := processes(state)
 	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
-		dirs, _ := filepath.Glob(filepath.Join(root, "qubebench-*-"+qubeName(state)))
+		dirs, _ := filepath.Glob(filepath.Join(root, "testqube-*-"+qubeName(state)))
 		found = append(found, dirs...)
 	}
 	return found
@@ -206,7 +206,7 @@ func TestQubeCannotChangeTheHostsKernel(t *testing.T) {
 		"sysfs":           "echo 1 >/sys/kernel/mm/ksm/run || mkdir /sys/x",
 		"block devices":   "find /dev -type b | grep .",
 		"host's devices":  "ls -d /dev/mem /dev/kmsg /dev/kvm /dev/sda /dev/vda",
-		"host's cgroups":  "ls -d /sys/fs/cgroup/qubebench-*",
+		"host's cgroups":  "ls -d /sys/fs/cgroup/testqube-*",
 		"host's old root": "ls -d /.old",
 	} {
 		if out, err := enter(t, state, "work", line); err == nil {

@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const cgroupPrefix = "qubebench-"
+// cgroupPrefix is not the one of versions that knew no namespaces: their sweep would
+// take these qubes for dead.
+const cgroupPrefix = "testqube-"
 
 // cgroupRoot is where cgroup2 is mounted: below its usual place on hosts that
 // still have version 1 for the controllers.
@@ -133,7 +135,7 @@ func sweepCgroups() error {
 }
 
 // cgroupOwner reads the supervisor from a cgroup's name:
-// qubebench-NAMESPACE-PID-START-NAME.
+// testqube-NAMESPACE-PID-START-NAME.
 func cgroupOwner(name string) (process, bool) {
 	f := strings.SplitN(strings.TrimPrefix(name, cgroupPrefix), "-", 4)
 	if len(f) != 4 {

@@ -46,11 +46,11 @@ func look() (scene, error) {
 // removed, leaving out what belongs to a run that is still alive.
 func benchDirs() []string {
 	var found []string
-	for _, pattern := range []string{"/sys/fs/cgroup/qubebench-*", "/sys/fs/cgroup/unified/qubebench-*"} {
+	for _, pattern := range []string{"/sys/fs/cgroup/testqube-*", "/sys/fs/cgroup/unified/qubebench-*"} {
 		dirs, _ := filepath.Glob(pattern) // the pattern is well formed
 		for _, dir := range dirs {
-			// qubebench-NAMESPACE-PID-STARTED-QUBE
-			_, rest, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "qubebench-"), "-")
+			// testqube-NAMESPACE-PID-STARTED-QUBE
+			_, rest, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "testqube-"), "-")
 			pid, _, _ := strings.Cut(rest, "-")
 			if _, err := os.Stat("/proc/" + pid); err != nil {
 				found = append(found, dir)
