@@ -72,7 +72,7 @@ func serve(call *guard.Call) (bytesIn, bytesOut int, err error) {
 		return 0, 0, err
 	}
 	// That the client sends no more means nothing here: it waits for the answer.
-	gone, err := hangup.Watch(out)
+	gone, err := hangup.WatchOutput(out)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,11 +18,16 @@ import (
 // ErrBlocking says that the descriptor is not in non-blocking mode.
 var ErrBlocking = errors.New("the descriptor is in blocking mode")
 
+// probeTime is how often [WatchOutput] tries whether the peer still reads.
+const probeTime = 250 * time.Millisecond
+
 // Watcher watches one socket.
 type Watcher struct {
 	file *os.File
 	gone chan struct{}
-	done chan struct{}
+	tell func() // closes gone, once
+	ends chan struct{}
+	all  sync.WaitGroup
 }
 
 // Watch begins to watch the socket behind conn. It works on a duplicate of the
@@ -36,6 +43,17 @@ func Watch(conn syscall.Conn) (*Watcher, error) {
 // sending. What it sent before is still there to be read.
 func WatchInput(conn syscall.Conn) (*Watcher, error) {
 	return begin(conn, unix.POLLRDHUP)
+}
+
+// WatchOutput is Watch for a peer that has closed the socket or reads no more, which
+// poll(2) does not tell. qrexec leaves a service's output so, when its client was
+// killed: open, and without a reader (agent/qrexec-agent-data.c, libqrexec/remote.c).
+func WatchOutput(conn syscall.Conn) (*Watcher, error) {
+	w, err := begin(conn, 0)
+	if err == nil {
+		w.all.Go(w.probe)
+	}
+	return w, err
 }
 
 func begin(conn syscall.Conn, also int16) (*Watcher, error) {
@@ -55,9 +73,10 @@ func begin(conn syscall.Conn, also int16) (*Watcher, error) {
 	w := &Watcher{
 		file: os.NewFile(uintptr(dup), "watched"),
 		gone: make(chan struct{}),
-		done: make(chan struct{}),
+		ends: make(chan struct{}),
 	}
-	go w.run(also)
+	w.tell = sync.OnceFunc(func() { close(w.gone) })
+	w.all.Go(func() { w.run(also) })
 	return w, nil
 }
 
@@ -77,12 +96,38 @@ func (w *Watcher) Gone() <-chan struct{} { return w.gone }
 
 // Close ends the watch.
 func (w *Watcher) Close() {
+	close(w.ends)
 	w.file.Close()
-	<-w.done
+	w.all.Wait()
+}
+
+// probe sends nothing at all, over and over: the kernel looks whether there is a
+// reader before it looks what is sent (net/unix/af_unix.c, unix_stream_sendmsg).
+func (w *Watcher) probe() {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var sent error
+		if raw.Control(func(fd uintptr) { sent = unix.Sendto(int(fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil) }) != nil {
+			return // closed
+		}
+		if errors.Is(sent, unix.EPIPE) {
+			w.tell()
+			return
+		}
+		select {
+		case <-w.ends:
+			return
+		case <-w.gone:
+			return
+		case <-time.After(probeTime):
+		}
+	}
 }
 
 func (w *Watcher) run(also int16) {
-	defer close(w.done)
 	raw, err := w.file.SyscallConn()
 	if err != nil {
 		return
@@ -90,7 +135,7 @@ func (w *Watcher) run(also int16) {
 	// The runtime's poller wakes this function at every change of the
 	// socket's state; false waits for the next. An error means Close.
 	if raw.Read(func(fd uintptr) bool { return hungUp(fd, also) }) == nil {
-		close(w.gone)
+		w.tell()
 	}
 }
 

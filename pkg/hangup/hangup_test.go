@@ -201,3 +201,52 @@ func TestWatchInputSeesAPeerThatStopsSending(t *testing.T) {
 		t.Errorf("read %d, %v", n, err)
 	}
 }
+
+// qrexec leaves the output of a service so when its client was killed; and a peer that
+// only sends no more, or does not read just now, is there.
+func TestAPeerThatWillNotReadIsGoneForOutput(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		do   func(peer *net.UnixConn) error
+		want bool
+	}{
+		"reads no more": {func(c *net.UnixConn) error { return c.CloseRead() }, true},
+		"closed":        {func(c *net.UnixConn) error { return c.Close() }, true},
+		"sends no more": {func(c *net.UnixConn) error { return c.CloseWrite() }, false},
+		"waits":         {func(*net.UnixConn) error { return nil }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ours, theirs := pair(t)
+			w, err := WatchOutput(ours)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(w.Close)
+			if gone(w, 3*probeTime) {
+				t.Fatal("gone before anything happened")
+			}
+			if err := tt.do(theirs); err != nil {
+				t.Fatal(err)
+			}
+			within := 10 * time.Second
+			if !tt.want {
+				within = 3 * probeTime
+			}
+			if gone(w, within) != tt.want {
+				t.Errorf("gone: %v, want %v", !tt.want, tt.want)
+			}
+			if tt.want || name == "sends no more" {
+				return
+			}
+			// Nothing was sent by looking.
+			if _, err := ours.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			buffer := make([]byte, 10)
+			if n, err := theirs.Read(buffer); n != 1 || err != nil {
+				t.Errorf("the peer reads %q, %v", buffer[:n], err)
+			}
+		})
+	}
+}

@@ -44,6 +44,7 @@ func commands() map[string]command {
 		"calls":    calls,
 		"ctl":      ctl,
 		"answer":   positive(answer),
+		"clef":     positive(clef),
 		"wire":     positive(wire),
 	}
 	for word, way := range ways() {

@@ -160,7 +160,7 @@ func TestUnitsNameWhatIsThere(t *testing.T) {
 	man := regexp.MustCompile(`^man:([a-z-]+)\(([0-9])\)$`)
 	for _, path := range glob(t, "../../units/*/*.*") {
 		unit := read(t, path)
-		for _, key := range []string{"ExecStart", "ExecStartPre", "ExecStartPost", "ExecStopPost"} {
+		for _, key := range []string{"ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost"} {
 			for _, command := range slices.Concat(unit["Service."+key], unit["Socket."+key]) {
 				program, _, _ := strings.Cut(strings.TrimLeft(command, "-"), " ")
 				name, ours := strings.CutPrefix(program, "/usr/lib/splitvault/")
