@@ -45,10 +45,14 @@ build to='build':
 install dest=DESTDIR: build
     go run ./test/rails/cmd/install {{ quote(trim_start_match(dest, 'DESTDIR=')) }}
 
-# Archives of the installed tree for amd64, arm64 and arm (v7), into build/dist
+# A release in build/dist: archives for amd64, arm64 and arm (v7), packages, source, a list of what is linked, checksums; signed with KEY, a file
 [group('build')]
-dist:
-    go run ./test/rails/cmd/dist {{ quote(version) }} build/dist
+dist key='':
+    rm -rf build/dist
+    go run ./test/rails/cmd/dist "$(go run ./test/rails/cmd/package -version)" build/dist
+    {{ quote(just_executable()) }} package build/dist
+    {{ quote(just_executable()) }} source build/dist
+    go run ./test/rails/cmd/package -seal -key {{ quote(key) }} -out build/dist
 
 # The template's .deb and .rpm and dom0's policy .rpm, into OUT
 [group('build')]

@@ -16,7 +16,20 @@ const (
 	askTag      = "qubes.Ssh * @tag:ssh-client @anyvm ask target=vault default_target=vault"
 	allowLine   = "qubes.Ssh * work @anyvm allow target=vault"
 	cardLine    = "qubes.Ssh +card work @anyvm allow target=vault"
-	quietLine   = "qubes.Ssh * @anyvm * deny notify=no"
+	quietLines  = "qubes.Ssh * @anyvm * deny notify=no\n" +
+		"qubes.Clefsign * @anyvm * deny notify=no\n" +
+		"pass.ListPasswords * @anyvm * deny notify=no\n" +
+		"pass.GetField * @anyvm * deny notify=no"
+	versionLine = "qubes.Clefsign +account_version work @anyvm allow target=vault"
+	clefAskLine = "qubes.Clefsign * work @anyvm ask target=vault default_target=vault"
+	clefLines   = versionLine + "\n" +
+		"qubes.Clefsign +account_list work @anyvm ask target=vault default_target=vault\n" +
+		"qubes.Clefsign +account_signTransaction work @anyvm ask target=vault default_target=vault\n" +
+		"qubes.Clefsign +account_signData work @anyvm ask target=vault default_target=vault\n" +
+		"qubes.Clefsign +account_signTypedData work @anyvm ask target=vault default_target=vault"
+	passLines = "pass.ListPasswords +work+ work @anyvm allow target=vault\n" +
+		"pass.GetField +work+email__password work @anyvm allow target=vault\n" +
+		"pass.GetField +work+email__login work @anyvm allow target=vault"
 )
 
 func services() []string {
@@ -136,7 +149,29 @@ func TestLinesOfTheReadmeDoWhatItSays(t *testing.T) {
 			ssh("work", "", asked),
 			{"other", "", "qubes.Ssh+card", "deny n"},
 		},
-		quietLine: {ssh("work", "", "deny n"), ssh("work", "dom0", "deny n"), {"work", "", "qubes.Clefsign", "deny N"}},
+		clefLines: {
+			{"work", "", "qubes.Clefsign+account_version", "allow vault"},
+			{"work", "", "qubes.Clefsign+account_signTransaction", asked},
+			{"work", "", "qubes.Clefsign+account_new", "deny n"},
+			{"work", "", "qubes.Clefsign+account_versions", "deny n"},
+			{"work", "", "qubes.Clefsign", "deny n"},
+			{"other", "", "qubes.Clefsign+account_version", "deny n"},
+			ssh("work", "", "deny n"),
+		},
+		passLines: {
+			{"work", "", "pass.ListPasswords+work+", "allow vault"},
+			{"work", "", "pass.ListPasswords", "deny n"},
+			{"work", "", "pass.GetField+work+email__password", "allow vault"},
+			{"work", "", "pass.GetField+work+email__url", "deny n"},
+			{"work", "", "pass.GetField+work+bank__password", "deny n"},
+			{"work", "", "pass.GetPassword+work+email", "deny n"},
+			{"other", "", "pass.GetField+work+email__password", "deny n"},
+		},
+		quietLines: {
+			ssh("work", "", "deny n"), ssh("work", "dom0", "deny n"),
+			{"work", "", "qubes.Clefsign+account_list", "deny n"},
+			{"work", "", "pass.GetPassword+x", "deny N"},
+		},
 	}
 	seen := map[string]bool{}
 	for _, b := range readmeBlocks(t) {
@@ -166,11 +201,13 @@ func TestLinesOfTheReadmeDoWhatItSays(t *testing.T) {
 func TestExamplesInTheShippedFileAreTestedLines(t *testing.T) {
 	var got []string
 	for line := range strings.Lines(readDom0(t, "policy.d/"+shippedFile)) {
-		if example, ok := strings.CutPrefix(line, "#   qubes."); ok {
-			got = append(got, "qubes."+strings.TrimSuffix(example, "\n"))
+		if example, ok := strings.CutPrefix(line, "#   "); ok && !strings.HasPrefix(example, "sudo ") && !strings.HasPrefix(example, " ") {
+			got = append(got, strings.TrimSuffix(example, "\n"))
 		}
 	}
-	if want := []string{askLine, askTag, allowLine, cardLine, askLine}; !slices.Equal(got, want) {
+	pass := strings.Split(passLines, "\n")[1]
+	want := []string{askLine, askTag, allowLine, cardLine, askLine, versionLine, clefAskLine, "pass.ListPasswords * work @anyvm allow target=vault", pass}
+	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -191,7 +228,7 @@ func TestNoLineWeShipOrTeachOpensTheVaultToEveryQube(t *testing.T) {
 		}
 		for _, st := range statements {
 			wide := st.rule.source.kind == anyVMToken || st.rule.source.kind == wildcardToken
-			if st.directive != "" || wide != (st.rule.action == Deny) || st.rule.user != "" {
+			if st.directive != "" || wide && st.rule.action != Deny || st.rule.user != "" {
 				t.Errorf("%s: line %d: %s %s", name, st.line, st.directive, st.rule.encode())
 			}
 		}

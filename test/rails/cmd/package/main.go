@@ -24,6 +24,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		version = flags.Bool("version", false, "print the version that the packages get, and make none")
 		nfpm    = flags.String("nfpm", "nfpm", "nfpm's `program`")
 		archive = flags.Bool("source", false, "make the source archive instead, with the modules in vendor/")
+		seal    = flags.Bool("seal", false, "write the bill of materials and the checksums of all that is in -out instead")
+		key     = flags.String("key", "", "with -seal: sign the checksums with this ssh key `file`")
 		build   = flags.String("build", "build/release", "`directory` of the programs")
 		out     = flags.String("out", "build/packages", "`directory` for the packages")
 	)
@@ -39,8 +41,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		what = onlyVersion
 	} else if *archive {
 		what = sourceArchive
+	} else if *seal {
+		what = sealed
 	}
-	if err := do(stdout, what, pack.Maker{NFPM: *nfpm, Build: *build, Out: *out}); err != nil {
+	if err := do(stdout, what, pack.Maker{NFPM: *nfpm, Build: *build, Out: *out}, *key); err != nil {
 		fmt.Fprintln(stderr, "package:", err)
 		return 1
 	}
@@ -52,9 +56,10 @@ const (
 	packages = iota
 	onlyVersion
 	sourceArchive
+	sealed
 )
 
-func do(stdout io.Writer, what int, m pack.Maker) error {
+func do(stdout io.Writer, what int, m pack.Maker, key string) error {
 	for _, dir := range []*string{&m.Source, &m.Build, &m.Out} {
 		abs, err := filepath.Abs(*dir)
 		if err != nil {
@@ -74,6 +79,12 @@ func do(stdout io.Writer, what int, m pack.Maker) error {
 	case sourceArchive:
 		made = []string{filepath.Join(m.Out, "splitvault-"+release.Version+".tar.gz")}
 		err = pack.Archive(m.Source, made[0], release)
+	case sealed:
+		made = []string{filepath.Join(m.Out, "SHA256SUMS")}
+		err = errors.Join(
+			pack.WriteBOM(m.Build, filepath.Join(m.Out, "splitvault-"+release.Version+".cdx.json"), release),
+			pack.Seal(m.Out, key),
+		)
 	default:
 		made, err = m.Make()
 	}
