@@ -52,6 +52,7 @@ func TestClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	program := gethClient(t)
 	for _, suite := range roots.Suites() {
 		t.Run(suite, func(t *testing.T) {
 			w := newWorld(t, kit, suite)
@@ -60,6 +61,7 @@ func TestClients(t *testing.T) {
 			}
 			t.Run("signing", w.signing)
 			t.Run("refusals", w.refusals)
+			t.Run("geth", func(t *testing.T) { w.geth(t, program) })
 			if suite == "trixie" { // no part of a qube but node differs
 				t.Run("impatience", w.impatience)
 				t.Run("browser", func(t *testing.T) { w.browser(t, modules) })
