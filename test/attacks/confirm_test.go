@@ -112,10 +112,10 @@ func (w *world) personIsAway(t *testing.T, fresh func(), request []byte) {
 // card starts a second agent in the vault.
 func (w *world) card(t *testing.T) {
 	t.Helper()
-	if _, err := w.vault.User(t.Context(), "systemd-run --user --quiet --collect --unit=card ssh-agent -D -a "+cardSocket+
-		" && until test -S "+cardSocket+"; do sleep 0.01; done"); err != nil {
+	if _, err := w.vault.User(t.Context(), "systemd-run --user --quiet --collect --unit=card ssh-agent -D -a "+cardSocket); err != nil {
 		t.Fatal(err)
 	}
+	w.listens(t, cardSocket)
 }
 
 // asked checks how many questions the agent has put so far.

@@ -132,11 +132,18 @@ func (w *world) agent(t *testing.T, properties ...string) {
 	if _, err := w.vault.User(t.Context(), append(args, "ssh-agent", "-D", "-a", agentSocket)...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.vault.User(t.Context(), "until test -S "+agentSocket+"; do sleep 0.01; done"); err != nil {
-		t.Fatal(err)
-	}
+	w.listens(t, agentSocket)
 	w.socket, w.want = agentSocket, nil
 	w.add(t, w.key, "free")
+}
+
+// listens waits until an agent serves its socket: there is a moment in which that is
+// there, and refuses.
+func (w *world) listens(t *testing.T, socket string) {
+	t.Helper()
+	if _, err := w.vault.User(t.Context(), "export SSH_AUTH_SOCK="+socket+"; until ssh-add -l >/dev/null 2>&1 || test $? = 1; do sleep 0.01; done"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) stopAgent(t *testing.T) {
