@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/splitvault/splitvault/pkg/clefapi"
 	"github.com/splitvault/splitvault/pkg/knownhosts"
 	"github.com/splitvault/splitvault/pkg/qrexec"
 	"github.com/splitvault/splitvault/pkg/rules"
@@ -21,25 +22,29 @@ type explainFlags struct {
 	agent, key, user, purpose string
 	hosts                     []string
 	entry, verb, field        string
+	clef                      clefFlags
 	asJSON                    bool
 }
 
 func newExplain() *cobra.Command {
 	var flags explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain QUBE ssh|pass",
+		Use:   "explain QUBE ssh|clef|pass",
 		Short: "Tell which rule decides about a request, and why",
 		Long: "Judges a made-up request of a qube by the rules that are in force here, and names\n" +
 			"the rule that decides, with its line and text, and why those before it do not.\n" +
 			"Nothing is signed or decrypted, and nobody is asked.\n\n" +
 			"Exit code: 0 explained, 1 the rules have a mistake (everything is denied), 2 wrong usage.",
 		Args:      cobra.ExactArgs(2),
-		ValidArgs: []string{"ssh", "pass"},
+		ValidArgs: []string{"ssh", "clef", "pass"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.belong(cmd, args[1]); err != nil {
 				return err
 			}
-			if args[1] == "pass" {
+			switch args[1] {
+			case "clef":
+				return flags.explainClef(cmd.OutOrStdout(), args[0])
+			case "pass":
 				return flags.explainPass(cmd.OutOrStdout(), args[0])
 			}
 			request, err := flags.request(args[0], args[1])
@@ -55,6 +60,14 @@ func newExplain() *cobra.Command {
 	f.StringVar(&flags.user, "user", "", "the user that logs in")
 	f.StringSliceVar(&flags.hosts, "host", nil, "where the login goes to; without it the destination is not known")
 	f.StringVar(&flags.purpose, "purpose", "login", "login, forwarded-login, sshsig:NAMESPACE, certificate, hostkey or raw")
+	f.StringVar(&flags.clef.method, "method", clefapi.SignTransaction, "the method of Clef")
+	f.StringVar(&flags.clef.account, "account", "", "the account")
+	f.Int64Var(&flags.clef.chain, "chain", 0, "the chain, 1 is Ethereum; without it the request names none")
+	f.StringVar(&flags.clef.to, "to", "", "the recipient, or contract of typed data; or create")
+	f.StringVar(&flags.clef.value, "value", "", "how much a transaction sends: \"0.5 ether\" (default nothing)")
+	f.StringVar(&flags.clef.call, "call", "", "what a transaction calls: a selector, or transfer, approve ... (default none)")
+	f.StringVar(&flags.clef.origin, "origin", "", "the page that asks: https://app.example.org")
+	f.StringVar(&flags.clef.contentType, "content-type", "", "of account_signData (default text/plain)")
 	f.StringVar(&flags.entry, "entry", "", "the entry, as pass ls shows it")
 	f.StringVar(&flags.verb, "verb", "", "list, find, field, otp, show, insert, generate or replace (default show, or field with --field)")
 	f.StringVar(&flags.field, "field", "", "the field of the entry")
@@ -69,7 +82,7 @@ func (f *explainFlags) request(qube, service string) (rules.SSHRequest, error) {
 		return rules.SSHRequest{}, err
 	}
 	if service != "ssh" {
-		return rules.SSHRequest{}, fmt.Errorf("no rules for the service %q: ssh or pass", service)
+		return rules.SSHRequest{}, fmt.Errorf("no rules for the service %q: ssh, clef or pass", service)
 	}
 	agent, err := rules.ParseAgentName(f.agent)
 	if err != nil {
@@ -104,6 +117,7 @@ func (f *explainFlags) request(qube, service string) (rules.SSHRequest, error) {
 func (f *explainFlags) belong(cmd *cobra.Command, service string) error {
 	of := map[string][]string{
 		"ssh":  {"agent", "key", "user", "purpose", "host"},
+		"clef": {"method", "account", "chain", "to", "value", "call", "origin", "content-type"},
 		"pass": {"entry", "verb", "field"},
 	}
 	for other, names := range of {
@@ -125,6 +139,7 @@ type explanation struct {
 	Purpose  string        `json:"purpose,omitempty"`
 	User     string        `json:"user,omitempty"`
 	Hosts    []string      `json:"hosts,omitempty"`
+	Request  string        `json:"request,omitempty"` // to Clef, in words
 	Entry    string        `json:"entry,omitempty"`
 	Verb     string        `json:"verb,omitempty"`
 	Field    string        `json:"field,omitempty"`
@@ -262,7 +277,10 @@ func (e *explanation) writeText(w io.Writer) error {
 
 // subject is the request in words.
 func (e *explanation) subject() string {
-	if e.Service == "pass" {
+	switch e.Service {
+	case "clef":
+		return e.Request
+	case "pass":
 		return e.passSubject()
 	}
 	s := e.Purpose

@@ -98,6 +98,7 @@ func checkRules(args []string) (checked, error) {
 		check func(paths []string) (file string, count int, found []rules.Problem, err error)
 	}{
 		{"ssh", checkSSH},
+		{"clef", checkClef},
 		{"pass", checkPass},
 	} {
 		file, count, found, err := service.check(paths)
@@ -138,6 +139,14 @@ func checkSSH(paths []string) (path string, count int, found []rules.Problem, er
 		found = append(found, file.UnknownHosts(known.Has)...)
 	}
 	return file.Path, len(file.SSH.Rules), found, nil
+}
+
+func checkClef(paths []string) (path string, count int, found []rules.Problem, err error) {
+	file, err := rules.LoadClef(paths...)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	return file.Path, len(file.Clef.Rules), file.Warnings, nil
 }
 
 func checkPass(paths []string) (path string, count int, found []rules.Problem, err error) {
@@ -189,7 +198,7 @@ func (c checked) summary() string {
 	case broken != nil:
 		return fmt.Sprintf("%s is not in force for %s: every request for that is denied until it is corrected", c.File, strings.Join(broken, " and "))
 	case c.File == "":
-		return "there is no rules file: every login and signature is asked about, all else is denied"
+		return "there is no rules file: every login and signature, and Clef's accounts, are asked about, all else is denied"
 	case good == nil:
 		return c.File + ": no mistakes, and no rules: every request is denied"
 	default:

@@ -83,6 +83,17 @@ func FunctionNames() []string {
 	return names
 }
 
+// CallNames returns what rules can call a call by that has this name: a selector is
+// that of a known function without arguments that fit.
+func CallNames(name string) []string {
+	for _, f := range functions() {
+		if f.name == name {
+			return []string{"0x" + f.selector, name}
+		}
+	}
+	return []string{name}
+}
+
 func parseCall(code []byte) Call {
 	c := Call{Data: code}
 	for _, f := range functions() {

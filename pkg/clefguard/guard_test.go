@@ -206,12 +206,12 @@ func TestAPersonIsToldWhatItIsAbout(t *testing.T) {
 		var all []string
 		for _, l := range p.asked[0].Lines {
 			all = append(all, strings.TrimPrefix(l.Label+": "+l.Text, ": "))
-			if (l.Label == "Page, as the qube says") != l.Claimed {
+			if (l.Label == "Page") != l.Claimed {
 				t.Errorf("%s: %+v", name, l)
 			}
 		}
 		text := strings.Join(all, "\n")
-		for _, want := range append(row.want, "Page, as the qube says: https://app.example.org") {
+		for _, want := range append(row.want, "Page: https://app.example.org") {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: no %q in\n%s", name, want, text)
 			}

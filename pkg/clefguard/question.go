@@ -98,7 +98,10 @@ func callLines(use *clefapi.Use) []consent.Line {
 	lines := []consent.Line{{Label: "Call", Text: name}}
 	for _, a := range c.Arguments {
 		value := a.Value
-		if strings.Contains(a.Name, "amount") {
+		switch amount := strings.Contains(a.Name, "amount"); {
+		case amount && c.Unlimited:
+			value = "unlimited"
+		case amount:
 			value += " (smallest units)"
 		}
 		lines = append(lines, consent.Line{Label: strings.ToUpper(a.Name[:1]) + a.Name[1:] + " (call)", Text: value})

@@ -45,7 +45,7 @@ func (c *Clef) Request() Request {
 	}
 	line(Line{Label: "Account", Text: c.Account})
 	if c.Origin != "" {
-		r.Lines = append(r.Lines, Line{"Page, as the qube says", c.page(), true})
+		r.Lines = append(r.Lines, Line{"Page", c.page(), true})
 	}
 	return r
 }
