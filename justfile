@@ -143,7 +143,7 @@ scenario NAME: build clef
 
 # Figures: every Go benchmark for TIME each, then whole connections in booted qubes (root; ARGS: -short)
 [group('test')]
-bench time='1s' *ARGS: build
+bench time='1s' *ARGS: build clef
     go test -run '^$' -bench . -benchmem -benchtime {{ quote(time) }} $({{ plain }}) | grep -vE '^(PASS|ok |goos|goarch)|no test files'
     go run ./test/figures {{ ARGS }}
 

@@ -106,7 +106,7 @@ func send(t *testing.T, rules, fields, body string) (answer, said string) {
 		t.Fatal(err)
 	}
 	server.Close()
-	defer cmd.Process.Kill() //nolint:errcheck // it has ended
+	defer cmd.Process.Kill()
 	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

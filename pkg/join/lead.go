@@ -79,10 +79,10 @@ func (l *leader) serve(ctx, client context.Context, done <-chan []byte, patience
 		case result = <-done:
 			done = nil
 			given := l.give(result)
-			if own != nil {
+			switch {
+			case own != nil && client.Err() == nil:
 				return result, nil
-			}
-			if given {
+			case given:
 				return nil, ErrGone
 			}
 		}

@@ -12,6 +12,7 @@ package main
 import (
 	"bufio"
 	"encoding/base64"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -96,7 +97,7 @@ func hold(address string, n int) error {
 					break
 				}
 				_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-				if _, err := conn.Read(make([]byte, 1)); err == nil || !os.IsTimeout(err) {
+				if _, err := conn.Read(make([]byte, 1)); err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 					break // answered, or closed
 				}
 			}
