@@ -132,3 +132,16 @@ func TestWhatIsNoAnswerOfTheKernelIsNobody(t *testing.T) {
 		t.Error("a unix socket has an owner by TCP")
 	}
 }
+
+func FuzzDiag(f *testing.F) {
+	whole := make([]byte, inodeAt+4)
+	binary.NativeEndian.PutUint16(whole[4:], unix.SOCK_DIAG_BY_FAMILY)
+	binary.NativeEndian.PutUint32(whole[8:], sequence)
+	whole[inodeAt] = 1
+	f.Add(whole)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if owner, err := parseDiag(b); err == nil && (owner.Inode == 0 || owner.UID < 0) {
+			t.Errorf("%+v", owner)
+		}
+	})
+}
