@@ -96,7 +96,7 @@ func (c *Conn) probe(ctx context.Context) error {
 	case reply.Err != nil && reply.Err.Code == jsonrpc.CodeDisconnected:
 		return ErrLoop
 	case reply.Err != nil:
-		return fmt.Errorf("%w: it answers %q", ErrNotClef, reply.Err)
+		return fmt.Errorf("%w: it answers %q", ErrNotClef, reply.Err.Message)
 	case reply.Result.Kind() != strictjson.String:
 		return fmt.Errorf("%w: its version is %v", ErrNotClef, reply.Result.Kind())
 	}

@@ -183,7 +183,7 @@ func decoded(t *testing.T, text []byte) any {
 	if err := d.Decode(&v); err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // plain io.EOF is promised
+	if _, err := d.Token(); err != io.EOF {
 		t.Fatalf("%q: something follows: %v", text, err)
 	}
 	return v

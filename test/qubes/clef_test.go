@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -73,9 +74,7 @@ func clef(ctx context.Context, s *scenario, args []string) error {
 		return err
 	}
 	put := map[string][]byte{"/usr/local/bin/clef": binary}
-	for name, content := range home {
-		put[name] = content
-	}
+	maps.Copy(put, home)
 	if len(args) == 1 {
 		put["/usr/local/bin/clef-unattended"] = []byte(clefUnattended)
 		put[".config/systemd/user/splitvault-clef-backend.service.d/test.conf"] = []byte("[Service]\nExecStart=\nExecStart=/usr/local/bin/clef-unattended\n")
