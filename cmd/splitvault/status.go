@@ -35,7 +35,10 @@ type overview struct {
 	Grants   []consent.Grant  `json:"grants"`
 	Holds    []consent.Hold   `json:"holds"`
 	Refusals []auditlog.Event `json:"refusals"`
-	Unknown  []string         `json:"unknown,omitempty"` // what could not be found out
+	// NoLog is why refusals are not known: an app qube may have neither an audit
+	// file nor a journal that its user may read.
+	NoLog   string   `json:"no_log,omitempty"`
+	Unknown []string `json:"unknown,omitempty"` // what else could not be found out
 }
 
 func newStatus() *cobra.Command {
@@ -46,7 +49,7 @@ func newStatus() *cobra.Command {
 		Long: "Shows on one screen the services that are on in this qube and their connections; in a\n" +
 			"vault the qubes that have calls open, grants, pauses and silences; and the last five\n" +
 			"refusals of a day. It only looks, and calls nobody.\n\n" +
-			"Exit code: 0 shown, 2 some of it could not be found out.",
+			"Exit code: 0 shown, 2 what is at work could not be found out.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := look(cmd)
@@ -92,9 +95,10 @@ func look(cmd *cobra.Command) overview {
 	if state, err := consentState(cmd); note(err) {
 		o.Grants, o.Holds = append(o.Grants, state.Grants...), append(o.Holds, state.Holds...)
 	}
-	var notes strings.Builder
-	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), &notes)
-	if note(err) {
+	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), io.Discard)
+	if err != nil {
+		o.NoLog = err.Error()
+	} else {
 		o.Refusals = append(o.Refusals, refusals(auditlog.Merge(r.file, r.journal), time.Now())...)
 	}
 	return o
@@ -138,9 +142,12 @@ func (o overview) writeText(out io.Writer) error {
 			return err
 		}
 	}
-	if len(o.Refusals) == 0 {
+	switch {
+	case o.NoLog != "":
+		fmt.Fprintf(&b, "What was refused is not known: %s\n", o.NoLog)
+	case len(o.Refusals) == 0:
 		b.WriteString("Nothing was refused in a day.\n")
-	} else {
+	default:
 		b.WriteString("Refused last:\n")
 	}
 	for _, e := range o.Refusals {

@@ -7,6 +7,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,7 +120,7 @@ func (s Source) Callers() ([]Caller, error) {
 func (s Source) held(dir string) (map[string]int, error) {
 	counts := map[string]int{}
 	entries, err := os.ReadDir(filepath.Join(s.Dir, dir))
-	if os.IsNotExist(err) {
+	if errors.Is(err, os.ErrNotExist) {
 		return counts, nil
 	}
 	if err != nil {

@@ -53,7 +53,7 @@ func TestPolicyThatDocumentsTellToTypeIsRight(t *testing.T) {
 			for _, qube := range []string{"dom0", "work", "vault", "other"} {
 				qubes.Qubes[qube] = policy.Qube{Name: qube, Type: "AppVM", GuiVM: "dom0"}
 			}
-			for _, service := range strings.Fields("qubes.Ssh qubes.Clefsign pass.ListPasswords pass.GetPassword pass.GetField qubes.SshAgent") {
+			for service := range strings.FieldsSeq("qubes.Ssh qubes.Clefsign pass.ListPasswords pass.GetPassword pass.GetField qubes.SshAgent") {
 				got := loaded.Evaluate(qubes, policy.Request{Source: "other", Target: "@default", Service: service, Argument: "+"})
 				if got.Action != policy.Deny {
 					t.Errorf("%s: %s of any qube is %v by\n%s", name, service, got.Action, m[2])

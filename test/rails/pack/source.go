@@ -45,7 +45,7 @@ func Archive(source, path string, r Release) error {
 func sources(source string) ([]string, error) {
 	if out, err := git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"); err == nil {
 		var names []string
-		for _, name := range strings.Split(strings.TrimSuffix(out, "\x00"), "\x00") {
+		for name := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
 			if _, err := os.Lstat(filepath.Join(source, name)); err == nil { // not removed since
 				names = append(names, name)
 			}
