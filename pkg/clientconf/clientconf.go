@@ -60,6 +60,11 @@ func Paths(getenv func(string) string) []string {
 // Load reads the first of the files that exists.
 func Load(paths ...string) (*Config, error) {
 	for _, path := range paths {
+		// Without HOME the user's own file cannot be found; the template's might
+		// allow more.
+		if !filepath.IsAbs(path) {
+			return nil, fmt.Errorf("reading %s: not an absolute path (is HOME set?)", path)
+		}
 		text, err := read(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
