@@ -92,7 +92,7 @@ clef:
 # What we judge against what the real Clef's own decoder reads
 [group('test')]
 clef-decoder:
-    cd test/clef && go vet ./... && go test -count=1 ./...
+    cd test/clef && go vet ./... && go test -count=1 ./... && go test -run '^$' -fuzz FuzzRequests -fuzztime 5s .
 
 # Unit tests
 [group('test')]
