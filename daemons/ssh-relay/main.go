@@ -41,6 +41,7 @@ It reads from the environment:
   QUBES_SSH_DOMAIN         the vault qube (default: dom0 chooses, "@default")
   QUBES_SSH_SERVICE        the RPC service (default: qubes.Ssh)
   SPLITVAULT_SSH_IDLE      how long a call is held between requests (default: 10s; 0: until others wait)
+  SPLITVAULT_SSH_WARM      how long a call is kept for the next client (default: not at all; at most 10s)
   SPLITVAULT_QREXEC_CLIENT the program that places calls (default: /usr/bin/qrexec-client-vm)
 See ssh-relay(8).
 `
@@ -108,7 +109,18 @@ func serve(ctx context.Context, log *logrus.Logger, client *net.UnixConn, config
 		Failed:    reporter.Failed,
 	}
 	start := time.Now()
+	var kept sshrelay.Line
+	if config.Dialer.Warm != nil {
+		relay.Keep = func(call sshrelay.Line) { kept = call }
+	}
 	err = relay.Serve(ctx)
+	if kept != nil {
+		defer func() {
+			if err := config.Dialer.Warm.Keep(ctx, kept, start, config.Dialer.Contended); err != nil {
+				entry.WithField(journal.Err, err).Error("no warm line")
+			}
+		}()
+	}
 	closed := entry.WithFields(measured(relay.Stats, time.Since(start)))
 	if err != nil {
 		// The client's fault.

@@ -55,6 +55,16 @@ func (s *Slot) Release() error {
 // Acquire waits for a slot until ctx ends. A wait that ctx ended may keep a
 // thread until the ticket before is done; the process should end then.
 func (p *Pool) Acquire(ctx context.Context) (*Slot, error) {
+	return p.AcquireOr(ctx, func() bool { return false })
+}
+
+// AcquireOr is Acquire for one who may also do without: other is tried whenever it
+// is the caller's turn and, the first time, if nobody waits. Once it is true there
+// is no slot, and no error.
+func (p *Pool) AcquireOr(ctx context.Context, other func() bool) (*Slot, error) {
+	if waiting, err := p.Contended(); err == nil && !waiting && other() {
+		return nil, nil
+	}
 	slot, ticket, err := p.arrive()
 	if slot != nil || err != nil {
 		return slot, err
@@ -65,6 +75,9 @@ func (p *Pool) Acquire(ctx context.Context) (*Slot, error) {
 	}
 	start := time.Now()
 	for {
+		if other() {
+			return nil, nil
+		}
 		slot, err := p.try()
 		if slot != nil || err != nil {
 			return slot, err

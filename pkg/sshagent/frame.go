@@ -120,3 +120,28 @@ func QueryReply(names ...string) Frame {
 	}
 	return newFrame(TypeExtensionResponse, body)
 }
+
+// Offers tells whether a reply to "query" names an extension.
+func Offers(untrusted Frame, extension string) bool {
+	if untrusted.Type() != TypeExtensionResponse {
+		return false
+	}
+	c := cursor{rest: untrusted.Body()}
+	found := string(c.string()) == ExtensionQuery
+	for named := false; ; {
+		if c.bad {
+			return false
+		}
+		if len(c.rest) == 0 {
+			return found && named
+		}
+		named = string(c.string()) == extension || named
+	}
+}
+
+// QueryRequest asks for the supported extensions, ResetRequest for the state that
+// a connection begins with ([ExtensionReset]).
+func QueryRequest() Frame { return newFrame(TypeExtension, appendString(nil, ExtensionQuery)) }
+
+// ResetRequest is beside QueryRequest.
+func ResetRequest() Frame { return newFrame(TypeExtension, appendString(nil, ExtensionReset)) }

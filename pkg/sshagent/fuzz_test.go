@@ -2,7 +2,9 @@ package sshagent_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -197,6 +199,29 @@ func FuzzKey(f *testing.F) {
 		inner, err := sshagent.ParseKey(k.PlainBlob())
 		if err != nil || !inner.Known || inner.Certificate || inner.Format != k.Plain {
 			t.Fatalf("inner key %+v: %v", inner, err)
+		}
+	})
+}
+
+// What a reply to "query" offers is what it would be written with.
+func FuzzOffers(f *testing.F) {
+	f.Add(sshagent.QueryReply(sshagent.ExtensionBind, sshagent.ExtensionReset).Bytes())
+	f.Add(sshagent.QueryReply().Bytes())
+	f.Add(sshagent.Failure().Bytes())
+	f.Fuzz(func(t *testing.T, untrusted []byte) {
+		frame, err := sshagent.ParseFrame(untrusted, sshagent.MaxReply)
+		if err != nil || !sshagent.Offers(frame, sshagent.ExtensionReset) {
+			return
+		}
+		var names []string
+		for rest := frame.Body(); len(rest) > 0; {
+			end := 4 + binary.BigEndian.Uint32(rest)
+			names = append(names, string(rest[4:end]))
+			rest = rest[end:]
+		}
+		names = names[1:] // "query"
+		if got := sshagent.QueryReply(names...).Bytes(); string(got) != string(untrusted) || !slices.Contains(names, sshagent.ExtensionReset) {
+			t.Errorf("%q is taken for %q", untrusted, names)
 		}
 	})
 }

@@ -131,10 +131,14 @@ func (g *Guard) Serve(ctx context.Context, in sshagent.Source, out Writer) error
 			return ErrStale
 		}
 		class := sshagent.Classify(m.frame)
-		if err := g.write(ctx, out, m.frame, g.answer(ctx, class, m.frame)); err != nil {
+		reply := g.answer(ctx, class, m.frame)
+		if err := g.write(ctx, out, m.frame, reply); err != nil {
 			return err
 		}
-		if class == sshagent.ProtocolError {
+		switch {
+		case class == sshagent.Reset && reply.Type() == sshagent.TypeSuccess:
+			wrong = 0 // they were another client's
+		case class == sshagent.ProtocolError:
 			if wrong++; wrong == maxProtocolErrors {
 				return fmt.Errorf("%w: too many messages that no client sends", ErrBadRequest)
 			}
@@ -208,6 +212,7 @@ func (g *Guard) reset() sshagent.Frame {
 		}
 	}
 	g.binds.Reset()
+	g.shown = "" // the next one is told of anew
 	return sshagent.Success()
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/audit"
 	"github.com/splitvault/splitvault/pkg/rules"
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshguard"
@@ -233,5 +234,26 @@ func TestResetForgetsBindingsUnlessTheyWerePassedOn(t *testing.T) {
 	v.bound = true
 	if got := c.ask(reset); got.Type() != sshagent.TypeExtensionFailure {
 		t.Errorf("reset of an agent that holds bindings: %v", got.Type())
+	}
+}
+
+// What the journal and the audit file say of one client is not left out for the
+// next, and the errors of one do not end the call of the next.
+func TestResetStartsTheCountsAnew(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	c := call(t, parseRules(t, allowAll), newVault(t, k.AddedKey))
+	for range 3 {
+		c.ask(sshagent.RequestIdentities())
+		c.ask(sshagent.RequestIdentities())
+		for range 2 {
+			c.refused(frame(t, sshagent.TypeSuccess, nil))
+		}
+		if got := c.ask(sshagent.ResetRequest()); got.Type() != sshagent.TypeSuccess {
+			t.Fatalf("reset: %v", got.Type())
+		}
+	}
+	if got := strings.Count(c.logged(), audit.MessageListed); got != 3 {
+		t.Errorf("%d lists are logged, want one for each client:\n%s", got, c.logged())
 	}
 }

@@ -46,15 +46,27 @@ type Dialer struct {
 	Client  string      // the program that places calls
 	Target  qrexec.Target
 	Service qrexec.Service
+	Warm    *Warm // nil: calls end with their clients
 }
 
-// Dial waits for a place in the pool and places a call.
+// Dial waits for a place in the pool and places a call, or finds one that another
+// relay keeps.
 func (d *Dialer) Dial(ctx context.Context) (Line, error) {
 	var slot *slots.Slot
 	if d.Pool != nil {
+		var warm *warmLine
 		var err error
-		if slot, err = d.Pool.Acquire(ctx); err != nil {
+		slot, err = d.Pool.AcquireOr(ctx, func() bool {
+			if d.Warm != nil {
+				warm = d.Warm.find()
+			}
+			return warm != nil
+		})
+		if err != nil {
 			return nil, err
+		}
+		if warm != nil {
+			return warm, nil
 		}
 	}
 	call, err := qrexec.Start(d.Client, d.Target, d.Service)
@@ -84,6 +96,17 @@ type line struct {
 	replies chan reply
 	closed  chan struct{}
 	used    bool // has given a reply
+	last    bool // its input has ended
+}
+
+// Keepable tells whether another client's messages may follow.
+func (l *line) Keepable() bool {
+	select {
+	case <-l.call.Done():
+		return false
+	default:
+		return l.used && !l.last
+	}
 }
 
 type reply struct {
@@ -138,7 +161,7 @@ func (l *line) Exchange(ctx context.Context, f sshagent.Frame, last <-chan struc
 		case sent = <-written:
 			written, afterWrite = nil, last
 		case <-afterWrite:
-			afterWrite = nil
+			afterWrite, l.last = nil, true
 			_ = l.call.In.Close()
 		case <-done:
 			// The end of the output follows, but for a child of the client

@@ -63,11 +63,21 @@ func ConfigFrom(getenv func(string) string, socket, self string) (*Config, error
 		client = qrexec.DefaultClient
 	}
 	c.Dialer = &Dialer{Client: client, Target: target, Service: service}
+	warm, err := parseWarm(getenv("SPLITVAULT_SSH_WARM"))
+	if err != nil {
+		return nil, err
+	}
 	base := rundir.Base(getenv)
 	if c.StateDir, c.StateErr = rundir.Make(base); c.StateErr == nil {
 		var pool string
 		if pool, c.StateErr = rundir.Make(base, "slots"); c.StateErr == nil {
 			c.Dialer.Pool = slots.New(pool, poolName, poolSize)
+		}
+	}
+	if c.StateErr == nil && warm > 0 {
+		var dir string
+		if dir, c.StateErr = rundir.Make(base, "warm"); c.StateErr == nil {
+			c.Dialer.Warm = &Warm{Dir: dir, For: warm, Kind: fmt.Sprintf("%q", []string{client, string(target), string(service)})}
 		}
 	}
 	return c, nil

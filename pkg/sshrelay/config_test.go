@@ -32,6 +32,7 @@ func TestConfigFrom(t *testing.T) {
 			name: "the official service, agent by the socket", env: map[string]string{"QUBES_SSH_SERVICE": "qubes.SshAgent", "SPLITVAULT_SSH_IDLE": "1m"},
 			socket: "work.sock", service: "qubes.SshAgent+work", target: "@default", idle: time.Minute,
 		},
+		{name: "warm for too long", env: map[string]string{"SPLITVAULT_SSH_WARM": "1h"}, says: "SPLITVAULT_SSH_WARM"},
 		{name: "two agents", env: map[string]string{"QUBES_SSH_SERVICE": "qubes.Ssh+x"}, socket: "card.sock", says: "leave +AGENT out"},
 		{name: "agent with a space", socket: "my card.sock", says: `from the socket "my card.sock"`},
 		{name: "agent too long", socket: strings.Repeat("a", 250) + ".sock", says: "from the socket"},

@@ -49,6 +49,9 @@ type Relay struct {
 	// Failed is told why a request was answered by a failure of the relay's own
 	// making.
 	Failed func(error)
+	// Keep is given the call when the client has left it in good order, and closes
+	// it some time; it is called last of all. nil: calls end with their clients.
+	Keep func(Line)
 
 	Stats Stats
 }
@@ -66,6 +69,7 @@ var errDropped = errors.New("dropping the client: too many messages that no clie
 // connection; nothing of it runs on when it returns. Errors are the client's
 // fault or the connection's; what goes wrong behind the relay is told to Failed.
 func (r *Relay) Serve(ctx context.Context) error {
+	stopped := ctx.Err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -80,9 +84,13 @@ func (r *Relay) Serve(ctx context.Context) error {
 	reader.Go(func() { r.receive(ctx, requests) })
 	s := &session{relay: r}
 	defer func() {
+		kept := s.keepable(stopped() != nil)
 		cancel()
 		hangUp(r.Client)
 		reader.Wait()
+		if kept != nil {
+			r.Keep(kept)
+		}
 		s.drop()
 	}()
 	wrong := 0

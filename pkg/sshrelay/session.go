@@ -165,6 +165,17 @@ func (s *session) drop() {
 	}
 }
 
+// keepable takes the call out of the session, if it may be of use to others.
+func (s *session) keepable(stopped bool) Line {
+	call, ok := s.line.(interface{ Keepable() bool })
+	if s.relay.Keep == nil || stopped || !ok || !call.Keepable() {
+		return nil
+	}
+	kept := s.line
+	s.line = nil
+	return kept
+}
+
 // dead returns a channel that is closed when the call has ended by itself.
 func (s *session) dead() <-chan struct{} {
 	if s.line == nil {
