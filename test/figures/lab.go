@@ -61,7 +61,7 @@ SSH_AUTH_SOCK=` + agentSocket + ` ssh-add -q key`
 
 func openLab(ctx context.Context, kit *bench.Kit, suite string) (*lab, error) {
 	built := map[string][]byte{}
-	for name, dir := range map[string]string{"agentload": "test/figures/agentload", "notifyd": "test/baseline/notifyd"} {
+	for name, dir := range map[string]string{"agentload": "test/figures/agentload", "answerer": "test/figures/answerer", "notifyd": "test/baseline/notifyd"} {
 		program, err := baseline.Program(ctx, dir)
 		if err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func openLab(ctx context.Context, kit *bench.Kit, suite string) (*lab, error) {
 }
 
 func (l *lab) prepare(ctx context.Context, programs map[string][]byte) error {
-	err := l.bench.SetPolicy(append(baseline.Policy("work"), "qubes.Ssh * work @anyvm allow target=vault")...)
+	err := l.bench.SetPolicy(append(baseline.Policy("work"), "qubes.Ssh * work @anyvm allow target=vault", "rung.Answer * work @anyvm allow target=vault")...)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,10 @@ func (l *lab) prepare(ctx context.Context, programs map[string][]byte) error {
 		baseline.Vault(ctx, l.vault, agentSocket), baseline.Client(ctx, l.work)); err != nil {
 		return err
 	}
-	_, err = l.vault.User(ctx, startVault)
-	return err
+	if _, err = l.vault.User(ctx, startVault); err != nil {
+		return err
+	}
+	return l.ladder(ctx, programs["/usr/local/bin/answerer"])
 }
 
 // usage is what a qube has used so far.

@@ -2,7 +2,7 @@
 // test/baseline: the same client, the same emulated qrexec, the same real
 // ssh-agent in the vault, in the two-qube bench. It needs root.
 //
-//	go run ./test/figures [-n 200] [-short] [-clef] [-roots bookworm,trixie] [-json FILE]
+//	go run ./test/figures [-n 200] [-short] [-only SECTION] [-roots bookworm,trixie] [-json FILE]
 //
 // It prints a table; -json writes all figures to a file as well. The relays take
 // turns, so that a busy machine is as busy for each; the figures that mean
@@ -32,6 +32,7 @@ type plan struct {
 	parallel []int // requests at once
 	boots    int
 	held     int // connections at once for memory
+	only     string
 }
 
 func main() {
@@ -44,9 +45,9 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	only := flag.String("only", "", "take only the figures of this section: requests, stages, load, memory, boot or clef")
 	n := flag.Int("n", 200, "requests per relay and kind")
 	short := flag.Bool("short", false, "a quick run with 20 requests, for continuous integration")
-	only := flag.Bool("clef", false, "measure split Clef alone")
 	suites := flag.String("roots", strings.Join(roots.Suites(), ","), "Debian releases to measure on")
 	file := flag.String("json", "", "write all figures to this file, too")
 	flag.Parse()
@@ -57,6 +58,7 @@ func run(ctx context.Context) error {
 	if *short {
 		p = plan{n: 20, rounds: 2, parallel: []int{1, 10, 50}, boots: 1, held: 8}
 	}
+	p.only = *only
 	if p.n < p.rounds {
 		return fmt.Errorf("-n %d: want at least %d", p.n, p.rounds)
 	}
@@ -66,11 +68,7 @@ func run(ctx context.Context) error {
 	}
 	all := newFigures(p)
 	for suite := range strings.SplitSeq(*suites, ",") {
-		take := measure
-		if *only {
-			take = measureClef
-		}
-		if err := take(ctx, kit, suite, p, all); err != nil {
+		if err := measure(ctx, kit, suite, p, all); err != nil {
 			return errors.Join(fmt.Errorf("measuring on %s: %w", suite, err), kit.Close())
 		}
 	}
@@ -86,14 +84,52 @@ func run(ctx context.Context) error {
 	return all.print(os.Stdout)
 }
 
-// measure takes all figures on one root.
-func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *figures) (err error) {
+// section is a part of the figures that can be taken alone.
+type section struct {
+	name string
+	take func(ctx context.Context, l *lab, p plan, all *figures) error
+}
+
+func sections() []section {
+	return []section{{"requests", takeRequests}, {"stages", takeStages}, {"load", takeLoad}, {"memory", takeMemory}, {"boot", takeBoots}}
+}
+
+// measure takes the figures on one root.
+func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *figures) error {
+	if p.only != clefSection {
+		if err := measureSSH(ctx, kit, suite, p, all); err != nil {
+			return err
+		}
+	}
+	if p.only != "" && p.only != clefSection {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", suite, clefSection)
+	return measureClef(ctx, kit, suite, p, all)
+}
+
+// clefSection is a section with qubes of its own.
+const clefSection = "clef"
+
+func measureSSH(ctx context.Context, kit *bench.Kit, suite string, p plan, all *figures) (err error) {
 	l, err := openLab(ctx, kit, suite)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.bench.Close()) }()
-	fmt.Fprintf(os.Stderr, "%s: list and sign\n", suite)
+	for _, s := range sections() {
+		if p.only != "" && p.only != s.name {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: %s\n", suite, s.name)
+		if err := s.take(ctx, l, p, all); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func takeRequests(ctx context.Context, l *lab, p plan, all *figures) error {
 	for _, kind := range []kind{
 		{name: "list, connection each", args: nil},
 		{name: "list, open connection", args: []string{"-open"}},
@@ -105,27 +141,36 @@ func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *fig
 		}
 		all.Requests = append(all.Requests, rows...)
 	}
+	return nil
+}
+
+func takeStages(ctx context.Context, l *lab, p plan, all *figures) error {
+	rows, err := l.stages(ctx, p)
+	all.Stages = append(all.Stages, rows...)
+	return err
+}
+
+func takeLoad(ctx context.Context, l *lab, p plan, all *figures) error {
 	for _, n := range p.parallel {
-		fmt.Fprintf(os.Stderr, "%s: %d at once\n", suite, n)
 		rows, err := l.atOnce(ctx, n)
 		if err != nil {
 			return err
 		}
 		all.Requests = append(all.Requests, rows...)
 	}
-	fmt.Fprintf(os.Stderr, "%s: memory, boot\n", suite)
-	memory, err := l.memory(ctx, p.held)
-	if err != nil {
-		return err
-	}
-	all.Memory = append(all.Memory, memory...)
-	boots, err := l.boots(ctx, p.boots)
-	all.Boots = append(all.Boots, boots...)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%s: clef\n", suite)
-	return measureClef(ctx, kit, suite, p, all)
+	return nil
+}
+
+func takeMemory(ctx context.Context, l *lab, p plan, all *figures) error {
+	rows, err := l.memory(ctx, p.held)
+	all.Memory = append(all.Memory, rows...)
+	return err
+}
+
+func takeBoots(ctx context.Context, l *lab, p plan, all *figures) error {
+	rows, err := l.boots(ctx, p.boots)
+	all.Boots = append(all.Boots, rows...)
+	return err
 }
 
 // turns are the relays in the order of a round: each is first once.

@@ -19,6 +19,7 @@ type figures struct {
 	LoadAfter  string      `json:"load_after"`
 	N          int         `json:"n"`
 	Requests   []row       `json:"requests"`
+	Stages     []row       `json:"stages"`
 	Memory     []memoryRow `json:"memory"`
 	Boots      []bootRow   `json:"boots"`
 }
@@ -43,6 +44,14 @@ func (f *figures) print(to io.Writer) error {
 	for _, r := range f.Requests {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t%.1f\t%s\t%s\t%s\t%s\n", r.Root, r.Kind, r.Relay, r.N, r.Failed,
 			r.P50, r.P95, r.CPU, r.Tasks, some("%.0f", r.Wall), some("%.2f", r.P50Ratio), some("%.2f", r.P95Ratio), some("%.2f", r.CPURatio))
+	}
+	fmt.Fprintln(w, "\nroot\tstage of a list\tp50\tmore\tCPU\tmore\ttasks")
+	for i, r := range f.Stages {
+		var below row
+		if i > 0 && f.Stages[i-1].Root == r.Root {
+			below = f.Stages[i-1]
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\n", r.Root, r.Relay, r.P50, r.P50-below.P50, r.CPU, r.CPU-below.CPU, r.Tasks)
 	}
 	fmt.Fprintln(w, "\nroot\tconnection held\trelay\topen calls\tPSS in KiB per connection")
 	for _, m := range f.Memory {

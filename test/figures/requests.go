@@ -9,10 +9,20 @@ import (
 	"strings"
 )
 
-// kind is a kind of request; args are agentload's.
+// kind is a kind of request; args are agentload's. Those of a ladder go to its
+// rungs instead of to the relays.
 type kind struct {
-	name string
-	args []string
+	name   string
+	args   []string
+	relays []relay
+}
+
+// to is where requests of a kind go.
+func (l *lab) to(k kind) []relay {
+	if k.relays != nil {
+		return k.relays
+	}
+	return l.relays
 }
 
 // row is the figures of one relay for one kind of request.
@@ -52,21 +62,21 @@ type sample struct {
 func (l *lab) inTurns(ctx context.Context, k kind, p plan) ([]row, error) {
 	samples := map[string]*sample{}
 	for round := range p.rounds {
-		for _, r := range turns(l.relays, round) {
+		for _, r := range turns(l.to(k), round) {
 			if err := l.batch(ctx, r, k, p.n/p.rounds, samples); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return l.rows(k.name, samples), nil
+	return l.rows(k, samples), nil
 }
 
 // atOnce sends n lists at the same time through each relay, three times.
 func (l *lab) atOnce(ctx context.Context, n int) ([]row, error) {
 	samples := map[string]*sample{}
-	k := kind{fmt.Sprintf("list, %d at once", n), []string{"-parallel", strconv.Itoa(n)}}
+	k := kind{name: fmt.Sprintf("list, %d at once", n), args: []string{"-parallel", strconv.Itoa(n)}}
 	for round := range 3 {
-		for _, r := range turns(l.relays, round) {
+		for _, r := range turns(l.to(k), round) {
 			if err := l.batch(ctx, r, k, n, samples); err != nil {
 				return nil, err
 			}
@@ -75,7 +85,7 @@ func (l *lab) atOnce(ctx context.Context, n int) ([]row, error) {
 			}
 		}
 	}
-	return l.rows(k.name, samples), nil
+	return l.rows(k, samples), nil
 }
 
 // batch has the client send n requests and adds what comes of it. What the
@@ -140,21 +150,21 @@ func (s *sample) add(output string) error {
 	return nil
 }
 
-func (l *lab) rows(kind string, samples map[string]*sample) []row {
+func (l *lab) rows(k kind, samples map[string]*sample) []row {
 	var rows []row
-	for _, r := range l.relays {
+	for _, r := range l.to(k) {
 		s := samples[r.name]
 		slices.Sort(s.took)
 		n := len(s.took) + s.failed
 		row := row{
-			Root: l.suite, Kind: kind, Relay: r.name, N: n, Failed: s.failed,
+			Root: l.suite, Kind: k.name, Relay: r.name, N: n, Failed: s.failed,
 			P50: percentile(s.took, 0.50), P95: percentile(s.took, 0.95),
 			CPU: s.usage.cpu / float64(n), Tasks: float64(s.usage.tasks) / float64(n),
 		}
 		slices.Sort(s.wall)
 		row.Wall = percentile(s.wall, 0.5)
 		// Where requests failed, the others had it easier: no ratio.
-		if len(rows) > 0 && row.Failed == 0 && rows[0].Failed == 0 {
+		if k.relays == nil && len(rows) > 0 && row.Failed == 0 && rows[0].Failed == 0 {
 			ours := rows[0]
 			row.P50Ratio, row.P95Ratio, row.CPURatio = ratio(ours.P50, row.P50), ratio(ours.P95, row.P95), ratio(ours.CPU, row.CPU)
 		}

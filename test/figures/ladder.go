@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/splitvault/splitvault/test/baseline"
+)
+
+// rung is one step from a connection that only starts a process to the whole of
+// ours. What a rung takes more than the one below is the cost of its stage.
+type rung struct {
+	name, stage string
+	unit        func(ours string) string // of the ssh-relay's own unit; nil: the relay's own socket
+}
+
+const sandboxFrom = "# All of it holds for"
+
+// rungs are in order.
+func rungs() []rung {
+	return []rung{
+		{"activation", "systemd accepts, forks and executes a shell", func(string) string {
+			return service("/bin/sh -c 'printf \"\\\\000\\\\000\\\\000\\\\005\\\\014\\\\000\\\\000\\\\000\\\\000\"'\nStandardInput=socket")
+		}},
+		{"go", "a program in Go instead", func(string) string {
+			return service("/usr/local/bin/answerer\nStandardInput=socket")
+		}},
+		{"sandbox", "with the relay's sandbox", func(ours string) string {
+			_, sandbox, _ := strings.Cut(ours, sandboxFrom)
+			return service("/usr/local/bin/answerer\nStandardInput=socket\n#" + sandbox)
+		}},
+		{"relay", "ssh-relay, and the same program in place of qrexec-client-vm", func(ours string) string {
+			return environment(ours, "SPLITVAULT_QREXEC_CLIENT=/usr/local/bin/answerer")
+		}},
+		{"qrexec", "the emulated qrexec, and the same program in the vault", func(ours string) string {
+			return environment(ours, "QUBES_SSH_SERVICE=rung.Answer")
+		}},
+		{"guard", "ssh-guard and the agent: all of it", nil},
+	}
+}
+
+func service(start string) string {
+	return "[Unit]\nCollectMode=inactive-or-failed\n[Service]\nStandardError=journal\nExecStart=" + start + "\n"
+}
+
+var execStart = regexp.MustCompile(`(?m)^ExecStart=`)
+
+func environment(ours, variable string) string {
+	return execStart.ReplaceAllString(ours, "Environment="+variable+"\nExecStart=")
+}
+
+func (r rung) relay() relay {
+	if r.unit == nil {
+		return relay{r.name, relays()[0].socket}
+	}
+	return relay{r.name, "/run/user/1000/rung/" + r.name}
+}
+
+const rungSocket = `[Socket]
+ListenStream=%%t/rung/%s
+Accept=yes
+MaxConnections=512
+TriggerLimitIntervalSec=0
+PollLimitIntervalSec=0
+`
+
+// ladder installs the rungs beside the relays.
+func (l *lab) ladder(ctx context.Context, answerer []byte) error {
+	ours, err := l.work.User(ctx, "cat", "/usr/lib/systemd/user/splitvault-ssh@.service")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(ours, sandboxFrom) {
+		return fmt.Errorf("the relay's unit has no line %q any more: the rung with its sandbox would have none", sandboxFrom)
+	}
+	files := map[string][]byte{"/usr/local/bin/answerer": answerer}
+	var sockets []string
+	for _, r := range rungs() {
+		if r.unit == nil {
+			continue
+		}
+		sockets = append(sockets, "rung-"+r.name+".socket")
+		files["/etc/systemd/user/rung-"+r.name+".socket"] = fmt.Appendf(nil, rungSocket, r.name)
+		files["/etc/systemd/user/rung-"+r.name+"@.service"] = []byte(r.unit(ours))
+	}
+	err = errors.Join(baseline.Put(ctx, l.work, files),
+		baseline.Put(ctx, l.vault, map[string][]byte{"/etc/qubes-rpc/rung.Answer": answerer}))
+	if err != nil {
+		return err
+	}
+	_, err = l.work.User(ctx, "systemctl --user daemon-reload && systemctl --user start "+strings.Join(sockets, " "))
+	return err
+}
+
+// stages measures the ladder, a list of keys on a connection of its own each time.
+func (l *lab) stages(ctx context.Context, p plan) ([]row, error) {
+	all := make([]relay, 0, len(rungs()))
+	for _, r := range rungs() {
+		all = append(all, r.relay())
+	}
+	all = append(all, relays()[2])
+	return l.inTurns(ctx, kind{name: "stages", relays: all}, p)
+}
