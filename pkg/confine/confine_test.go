@@ -65,13 +65,18 @@ func TestMain(m *testing.M) {
 // probe returns the command that does something, confined or not.
 func probe(t *testing.T, procs int, confined bool, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	state := "free"
 	if confined {
 		state = "confined"
+	}
+	return probeIn(t, procs, state, args...)
+}
+
+func probeIn(t *testing.T, procs int, state string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), path, append([]string{state}, args...)...)
 	cmd.Env = []string{"GOMAXPROCS=" + strconv.Itoa(procs)}
@@ -152,9 +157,18 @@ func waiting(t *testing.T, confined bool) *os.Process {
 
 func try(t *testing.T, procs int, confined bool) map[string]string {
 	t.Helper()
+	state := "free"
+	if confined {
+		state = "confined"
+	}
+	return tryIn(t, procs, state)
+}
+
+func tryIn(t *testing.T, procs int, state string) map[string]string {
+	t.Helper()
 	dir, _ := world(t)
 	victim := waiting(t, false)
-	cmd := probe(t, procs, confined, "try", dir, strconv.Itoa(victim.Pid))
+	cmd := probeIn(t, procs, state, "try", dir, strconv.Itoa(victim.Pid))
 	cmd.Stdin = os.Stdin
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -357,4 +371,26 @@ func closing[T io.Closer](v T, err error) error {
 		return err
 	}
 	return v.Close()
+}
+
+// A guard that runs programs keeps what these need, and nothing else.
+func TestWhatARunnerCannotDo(t *testing.T) {
+	t.Parallel()
+	free, confined := tryIn(t, 2, "free"), tryIn(t, 2, "runner")
+	for _, name := range []string{
+		"new inet socket", "new netlink socket", "trace another process", "read another process's memory", "namespace of its own",
+		"many open files", "be dumped", "open a file for writing", "list a directory", "remove a file", "read its own memory's map",
+	} {
+		if result, known := free[name]; !known || result != "" {
+			t.Errorf("%s: known: %v, fails without confinement too, which proves nothing: %s", name, known, result)
+		}
+		if confined[name] == "" {
+			t.Errorf("%s is possible", name)
+		}
+	}
+	for _, name := range []string{"open a file for reading", "start a program", "new unix socket", "new socket pair", "connect to an agent"} {
+		if confined[name] != "" {
+			t.Errorf("%s, which gpg and git need: %s", name, confined[name])
+		}
+	}
 }

@@ -39,8 +39,13 @@ func run(confined, what string, args []string) error {
 	if err := elsewhere(func() error { return nil }); err != nil {
 		return err
 	}
-	if confined == "confined" {
+	switch confined {
+	case "confined":
 		if _, err := confine.Guard(); err != nil {
+			return err
+		}
+	case "runner":
+		if _, err := confine.Runner(confine.Access{Run: []string{"/usr", "/bin", "/lib", "/lib64", "/nonexistent"}, Read: []string{"/etc"}}); err != nil {
 			return err
 		}
 	}
