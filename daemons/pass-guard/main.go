@@ -94,7 +94,7 @@ func serve(call *guard.Call) (*passguard.Guard, error) {
 	if err != nil {
 		return served, err
 	}
-	gone, err := hangup.Watch(out)
+	gone, err := hangup.WatchOutput(out)
 	if err != nil {
 		return served, err
 	}

@@ -34,15 +34,19 @@ func (p *Pass) Request() Request {
 		r.Subject = append(r.Subject, Fact{name, Printable(value, MaxText)})
 	}
 	line := func(label, text string) {
+		r.Lines = append(r.Lines, Line{Label: label, Text: text})
+	}
+	// The client chose it.
+	quoted := func(label, text string) {
 		if text != "" {
-			r.Lines = append(r.Lines, Line{Label: label, Text: Printable(text, MaxText)})
+			line(label, `"`+Printable(text, MaxText-2)+`"`)
 		}
 	}
 	fact("verb", p.Verb)
 	switch p.Verb {
 	case "list":
 		fact("scope", p.Entry)
-		line("Below", p.Entry)
+		quoted("Below", p.Entry)
 		line("Names", fmt.Sprint(p.Count))
 	case "find":
 		fact("host", p.Host)
@@ -50,8 +54,8 @@ func (p *Pass) Request() Request {
 	default:
 		fact("entry", p.Entry)
 		fact("field", p.Field)
-		line("Entry", p.Entry)
-		line("Field", p.Field)
+		quoted("Entry", p.Entry)
+		quoted("Field", p.Field)
 	}
 	if p.Unlock {
 		line("Then", "the passphrase of the key may be asked for")

@@ -48,7 +48,13 @@ func pictures() []picture {
 	hostile.Label = "_<span size='99999'>" + strings.Repeat("W", 10_000)
 	sign := known
 	sign.Purpose = "sshsig:git"
+	entry := consent.Pass{Qube: "work", Verb: "show", Entry: "work/mail/alice@example.com", Remember: 5 * time.Minute}
+	field := consent.Pass{Qube: "work", Verb: "otp", Entry: "work/aws", Unlock: true, Remember: 5 * time.Minute}
+	hostileEntry := consent.Pass{Qube: "disp1234", Verb: "insert", Entry: "inbox/<b>safe</b> \u202e\n\nEntry: x" + strings.Repeat("A", 1000)}
 	return []picture{
+		{"pass", prompt.Zenity{}, entry.Request()},
+		{"pass-otp", prompt.Zenity{}, field.Request()},
+		{"pass-hostile", prompt.Zenity{}, hostileEntry.Request()},
 		{"login", prompt.Zenity{}, known.Request()},
 		{"unverified", prompt.Zenity{}, unknown.Request()},
 		{"hostile", prompt.Zenity{}, hostile.Request()},
