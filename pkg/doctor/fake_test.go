@@ -169,7 +169,7 @@ func healthyClient(t *testing.T) *fake {
 
 // healthyVault is "vault", in which all is well, on Debian 13.
 func healthyVault(t *testing.T) *fake {
-	return &fake{
+	f := &fake{
 		uid: 1000,
 		env: map[string]string{"HOME": "/home/user", "XDG_RUNTIME_DIR": runtimeDir},
 		files: map[string]file{
@@ -192,6 +192,13 @@ func healthyVault(t *testing.T) *fake {
 		screen: consent.Screen{Display: ":0"},
 		rules:  "[[ssh.rule]]\nqube = \"work\"\ndecision = \"allow\"\n",
 	}
+	for _, name := range passServices {
+		f.files["/etc/qubes-rpc/pass."+name] = file{mode: fs.ModeSymlink | 0o777, link: passGuard}
+	}
+	f.files[passGuard], f.files["/usr/bin/gpg"] = file{mode: 0o755}, file{mode: 0o755}
+	f.files["/home/user/.password-store"] = file{mode: fs.ModeDir | 0o700}
+	f.files["/home/user/.password-store/.gpg-id"] = file{}
+	return f
 }
 
 // serving is an agent with so many keys.

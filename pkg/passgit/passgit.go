@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -59,7 +60,7 @@ func Has(store string, name entryname.Name) bool {
 // and the entry's file in it.
 func find(store string, name entryname.Name) (tree, file string, found bool) {
 	parts := strings.Split(string(name)+".gpg", "/")
-	for n := len(parts) - 1; n >= 0; n-- {
+	for n := range slices.Backward(parts) {
 		tree := filepath.Join(append([]string{store}, parts[:n]...)...)
 		// A file .git leads to a repository elsewhere, a link anywhere.
 		if info, err := os.Lstat(filepath.Join(tree, ".git")); err == nil && info.IsDir() {

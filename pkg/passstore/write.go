@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +44,7 @@ func (r Recipients) IDs() []string {
 // or the nearest above. It need not exist yet.
 func (s *Store) Recipients(name entryname.Name) (Recipients, error) {
 	parts := strings.Split(string(name), "/")
-	for n := len(parts) - 1; n >= 0; n-- {
+	for n := range slices.Backward(parts) {
 		prefix := strings.Join(parts[:n], "/")
 		if n > 0 {
 			prefix += "/"
