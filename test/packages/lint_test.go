@@ -86,7 +86,7 @@ func TestTheSameTreeGivesTheSameBytes(t *testing.T) {
 		run(t, source, "sh", "-c", `umask 077; mkdir -p "$2/$(dirname "$1")" && cp -R "$1" "$2/$1" && find "$2/$1" -exec touch -h -d 2001-02-03 {} +`, "sh", dir, copied)
 	}
 	run(t, source, "sh", "-c", `cp ./*.md "$1"`, "sh", copied)
-	m := pack.Maker{NFPM: nfpm, Version: "1.2.3", Time: time.Unix(1_800_000_000, 0).UTC(), Arch: "amd64"}
+	m := pack.Maker{NFPM: nfpm, Version: "1.2.3", Time: time.Unix(1_800_000_000, 0).UTC(), Arch: "amd64", Compression: "zstd"}
 	var pair [2][]string
 	for i, from := range []string{source, copied} {
 		if m.Source, err = filepath.Abs(from); err != nil {

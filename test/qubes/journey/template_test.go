@@ -172,7 +172,7 @@ func maker(t *testing.T, version string) pack.Maker {
 	}
 	return pack.Maker{
 		Source: src, Build: filepath.Join(src, "build"), Out: t.TempDir(), NFPM: nfpm,
-		Version: version, Time: time.Unix(1_800_000_000, 0).UTC(), Arch: runtime.GOARCH,
+		Version: version, Time: time.Unix(1_800_000_000, 0).UTC(), Arch: runtime.GOARCH, Compression: "zstd",
 	}
 }
 

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -36,6 +37,8 @@ type Maker struct {
 	Version string    // as both formats have it: digits first, ~ before what is not released
 	Time    time.Time // of all files in them
 	Arch    string    // as Go calls it
+
+	Compression string // of the .deb; "" is xz, "zstd" is fast
 }
 
 // Make writes the template's .deb and .rpm, and dom0's .rpm, and returns their
@@ -136,7 +139,7 @@ func (m Maker) config(name, arch, description string) config {
 		Section: "utils", Priority: "optional", Maintainer: maintainer, Homepage: homepage,
 		Description: description, MTime: m.Time,
 		RPM: rpmConfig{BuildHost: "splitvault", Summary: firstLine(description), Compression: "zstd"},
-		Deb: debConfig{Compression: "xz"},
+		Deb: debConfig{Compression: cmp.Or(m.Compression, "xz")},
 	}
 }
 
