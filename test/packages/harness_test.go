@@ -16,8 +16,8 @@ import (
 
 const source = "../.."
 
-// made is the error of making all packages, once for all tests.
-var made = sync.OnceValue(func() error {
+// made makes all packages, once for all tests, and returns their version.
+var made = sync.OnceValues(func() (string, error) {
 	just := "just"
 	if _, err := exec.LookPath(just); err != nil {
 		just = "./justw"
@@ -26,19 +26,22 @@ var made = sync.OnceValue(func() error {
 		cmd := exec.Command(just, recipe)
 		cmd.Dir = source
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("just %s: %w\n%s", recipe, err, out)
+			return "", fmt.Errorf("just %s: %w\n%s", recipe, err, out)
 		}
 	}
-	return nil
+	cmd := exec.Command("go", "run", "./test/rails/cmd/package", "-version")
+	cmd.Dir = source
+	version, err := cmd.Output()
+	return strings.TrimSpace(string(version)), err
 })
 
 // built returns the one package of this version in build/packages that matches.
 func built(t *testing.T, pattern string) string {
 	t.Helper()
-	if err := made(); err != nil {
+	release, err := made()
+	if err != nil {
 		t.Fatal(err)
 	}
-	release := strings.TrimSpace(run(t, source, "go", "run", "./test/rails/cmd/package", "-version"))
 	paths, err := filepath.Glob(filepath.Join(source, "build/packages", strings.Replace(pattern, "VERSION", release, 1)))
 	if err != nil || len(paths) != 1 {
 		t.Fatalf("%d packages are %s of version %s: %v", len(paths), pattern, release, err)
@@ -117,7 +120,7 @@ func unpackRPM(t *testing.T, path string) string {
 // staged returns the tree that `just install` makes, of a release's programs.
 func staged(t *testing.T) string {
 	t.Helper()
-	if err := made(); err != nil {
+	if _, err := made(); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
