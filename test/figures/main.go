@@ -1,4 +1,4 @@
-// Command figures measures splitvault's ssh and Clef beside the relays of
+// Command figures measures splitvault's ssh, Clef and pass beside the relays of
 // test/baseline: the same client, the same emulated qrexec, the same real
 // ssh-agent in the vault, in the two-qube bench. It needs root.
 //
@@ -45,7 +45,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	only := flag.String("only", "", "take only the figures of this section: requests, stages, load, memory, boot or clef")
+	only := flag.String("only", "", "take only the figures of this section: requests, stages, load, memory, boot, clef or pass")
 	n := flag.Int("n", 200, "requests per relay and kind")
 	short := flag.Bool("short", false, "a quick run with 20 requests, for continuous integration")
 	suites := flag.String("roots", strings.Join(roots.Suites(), ","), "Debian releases to measure on")
@@ -96,8 +96,14 @@ func sections() []section {
 
 // measure takes the figures on one root.
 func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *figures) error {
-	if p.only != clefSection {
+	if p.only != clefSection && p.only != passSection {
 		if err := measureSSH(ctx, kit, suite, p, all); err != nil {
+			return err
+		}
+	}
+	if p.only == "" || p.only == passSection {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", suite, passSection)
+		if err := measurePass(ctx, kit, suite, p, all); err != nil {
 			return err
 		}
 	}
