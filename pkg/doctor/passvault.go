@@ -9,7 +9,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/rules"
 )
 
-const passGuard = "/usr/lib/splitvault/pass-guard"
+const passGuard = "/usr/lib/splitvault/pass-guard" //nolint:gosec // the path of a program
 
 // passServices are the names that qrexec must know.
 var passServices = [...]string{"ListPasswords", "GetPassword", "GetField", "FindLogin", "InsertPassword", "GeneratePassword"}
