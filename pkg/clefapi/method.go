@@ -22,6 +22,7 @@ type Has struct {
 	Chain       bool
 	To          bool // a recipient; of typed data, the contract that verifies it
 	Value       bool // an amount of ether
+	Fee         bool // what the account pays for gas
 	Call        bool // call data for a contract
 	ContentType bool
 }
@@ -43,7 +44,9 @@ func PropertiesOf(method string) Has {
 		return Has{Signs: true, Account: true, Chain: true, To: true, ContentType: true}
 	case SignTypedData:
 		return Has{Signs: true, Account: true, Chain: true, To: true}
-	case SignTransaction, SignSafe:
+	case SignTransaction:
+		return Has{Signs: true, Account: true, Chain: true, To: true, Value: true, Fee: true, Call: true}
+	case SignSafe:
 		return Has{Signs: true, Account: true, Chain: true, To: true, Value: true, Call: true}
 	default:
 		return Has{}

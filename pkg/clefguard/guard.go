@@ -220,6 +220,9 @@ func request(qube string, from clefcall.Preamble, use *clefapi.Use) rules.ClefRe
 	if clefapi.PropertiesOf(use.Method).Call {
 		r.Call = use.Call.Names()
 	}
+	if t := use.Transaction; t != nil {
+		r.Fee = t.MaxFee
+	}
 	if s := use.Safe; s != nil {
 		r.Unbound = s.Delegate || s.Refund
 	}

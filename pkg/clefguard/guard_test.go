@@ -92,6 +92,22 @@ func TestWhatIsNotAllowedDoesNotReachClef(t *testing.T) {
 	}
 }
 
+// A request can offer any price for gas: the fee alone could take all there is.
+func TestAttackAHighFeeEmptiesNoAccount(t *testing.T) {
+	t.Parallel()
+	const rule = "[[clef.rule]]\nqube = \"work\"\nmethods = [\"account_signTransaction\"]\nmax_value = \"1 wei\"\nmax_fee = \"0.000021 ether\"\ncalls = [\"none\"]\ndecision = \"allow\"\n"
+	for price, allowed := range map[string]bool{
+		`"gasPrice":"0x3b9aca00"`: true, `"gasPrice":"0x3b9aca01"`: false,
+		`"maxFeePerGas":"0x3b9aca00","maxPriorityFeePerGas":"0x1"`: true, `"maxFeePerGas":"0x3b9aca01","maxPriorityFeePerGas":"0x1"`: false,
+	} {
+		w := vault(t, rule)
+		got := w.ask(t, "", req("account_signTransaction", strings.Replace(transaction(""), `"gasPrice":"0x3b9aca00"`, price, 1)))
+		if strings.Contains(got, "result") != allowed || (len(w.clef.got) == 1) != allowed {
+			t.Errorf("%s: %s", price, got)
+		}
+	}
+}
+
 // The code of a delegate call, and the refund of gas, can take all that a Safe has,
 // whatever the rule says of value, recipient and call.
 func TestAttackASafesDelegateCallOrRefundEvadesNoBound(t *testing.T) {

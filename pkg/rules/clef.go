@@ -65,6 +65,7 @@ type ClefRequest struct {
 	To          eth.Address // recipient, or contract that verifies typed data
 	Creates     bool        // it creates a contract
 	Value       eth.Amount  // none for what moves no ether
+	Fee         eth.Amount  // the highest that a transaction can cost beside it, none for others
 	Call        []string    // the names of what it calls, as clefapi.Call has them
 	ContentType string      // of account_signData
 	// Unbound: To, Value and Call do not bound what it moves, as with a Safe's

@@ -47,6 +47,7 @@ accounts = ["`+accountA+`"]
 chains = [1, 11155111]
 to = ["`+accountB+`"]
 max_value = "0.5 ether"
+max_fee = "0.01 ether"
 calls = ["none", "transfer"]
 origins = ["https://app.example.org"]
 decision = "allow"
@@ -76,7 +77,7 @@ decision = "ask"
 	}
 	good := ClefRequest{
 		Qube: "work", Method: clefapi.SignTransaction, Origin: "https://app.example.org", Account: addr(accountA), Chain: 1,
-		To: addr(accountB), Value: wei(500_000_000_000_000_000), Call: []string{"none"},
+		To: addr(accountB), Value: wei(500_000_000_000_000_000), Fee: wei(10_000_000_000_000_000), Call: []string{"none"},
 	}
 	change := func(f func(r *ClefRequest)) ClefRequest {
 		r := good
@@ -91,6 +92,8 @@ decision = "ask"
 		"other chain":       {change(func(r *ClefRequest) { r.Chain = 5 }), Deny},
 		"no chain":          {change(func(r *ClefRequest) { r.Chain = 0 }), Deny},
 		"one wei more":      {change(func(r *ClefRequest) { r.Value = wei(500_000_000_000_000_001) }), Ask},
+		"a wei more of fee": {change(func(r *ClefRequest) { r.Fee = wei(10_000_000_000_000_001) }), Ask},
+		"no fee":            {change(func(r *ClefRequest) { r.Fee = eth.Amount{} }), Ask},
 		"no value":          {change(func(r *ClefRequest) { r.Value = eth.Amount{} }), Ask},
 		"other account":     {change(func(r *ClefRequest) { r.Account = addr(accountB) }), Ask},
 		"other recipient":   {change(func(r *ClefRequest) { r.To = addr(accountA) }), Ask},
@@ -214,6 +217,11 @@ func TestClefMistakesAreReportedWithLineAndHint(t *testing.T) {
 		{rule + "origins = [\"app.example.org\"]\n", 4, false, "https://app.example.org"},
 		{rule + "origins = [\"null\"]\n", 4, false, "https://app.example.org"},
 		{rule + "max_value = \"1 ether\"\n", 4, true, `calls = ["none"]`},
+		{rule + "max_value = \"1 ether\"\ncalls = [\"none\"]\n", 4, true, `add max_fee = "0.01 ether"`},
+		{rule + "max_fee = 5\n", 0, false, "0.5 ether"},
+		{rule + "methods = [\"account_signGnosisSafeTx\"]\nmax_fee = \"1 ether\"\n", 5, false, "never matches account_signGnosisSafeTx"},
+		{deny + "methods = [\"account_signTransaction\"]\nmax_fee = \"1 ether\"\n", 5, false, "small fees"},
+		{rule + "methods = [\"account_signTransaction\"]\nmax_fee = \"1 wei\"\n" + rule + "methods = [\"account_signTransaction\"]\nmax_fee = \"1 wei\"\n", 6, true, "never reached"},
 		{rule + "methods = [\"account_signData\"]\nmax_value = \"1 ether\"\ncalls = [\"none\"]\n", 5, false, "never matches account_signData"},
 		{rule + "methods = [\"account_sign*\"]\ncalls = [\"none\"]\n", 5, true, "never matches account_signData, account_signTypedData"},
 		{rule + "remember = \"5m\"\n", 4, true, "never asks"},
@@ -312,6 +320,9 @@ func randomClefRule(r *rand.Rand) string {
 	if r.IntN(4) == 0 {
 		fmt.Fprintf(&b, "max_value = %q\n", pick(r, "0 wei", "5 wei", "10 wei"))
 	}
+	if r.IntN(6) == 0 {
+		fmt.Fprintf(&b, "max_fee = %q\n", pick(r, "0 wei", "5 wei"))
+	}
 	if _, err := ParseClef("rules.toml", []byte(b.String())); err != nil {
 		return randomClefRule(r) // a contradiction in itself
 	}
@@ -335,6 +346,9 @@ func randomClefRequest(r *rand.Rand) ClefRequest {
 	}
 	if has.Value {
 		q.Value = wei(int64(r.IntN(12)))
+	}
+	if has.Fee {
+		q.Fee = wei(int64(r.IntN(8)))
 	}
 	if has.Call {
 		q.Call = []string{pick(r, "none", "0xa9059cbb")}

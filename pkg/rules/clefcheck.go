@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/splitvault/splitvault/pkg/clefapi"
@@ -59,10 +60,15 @@ func (r *ClefRule) misfits() []Problem {
 	switch {
 	case deny && !r.MaxValue.IsNone():
 		add(false, "max_value", "max_value on deny denies the small amounts, and not the large ones", "write it in a rule that allows or asks; what no rule matches is denied")
+	case deny && !r.MaxFee.IsNone():
+		add(false, "max_fee", "max_fee on deny denies the small fees, and not the large ones", "write it in a rule that allows or asks; what no rule matches is denied")
 	case deny && r.Origins != nil:
 		add(true, "origins", "which page asks is the client qube's own word: one that was taken over names another", "name in the rules that allow or ask the pages that are meant")
 	case *r.Decision == Allow && !r.MaxValue.IsNone() && r.Calls == nil:
 		add(true, "max_value", "max_value counts ether only: what is called may move tokens of any worth", `add calls = ["none"], or the calls that are meant`)
+	}
+	if *r.Decision == Allow && !r.MaxValue.IsNone() && r.MaxFee.IsNone() && slices.Contains(r.methods(), clefapi.SignTransaction) {
+		add(true, "max_value", "max_value does not count the fee, which a request can make as high as all that the account has", `add max_fee = "0.01 ether"`)
 	}
 	return append(found, r.ineffective()...)
 }

@@ -31,6 +31,8 @@ func (r *ClefRule) why(missed string, q ClefRequest) string {
 		unknown = ", and the request names no chain"
 	case missed == "max_value" && q.Value.IsNone():
 		unknown = ", and the request has no value that is known"
+	case missed == "max_fee" && q.Fee.IsNone():
+		unknown = ", and the request has no fee that is known"
 	}
 	switch missed {
 	case "qube":
@@ -49,6 +51,8 @@ func (r *ClefRule) why(missed string, q ClefRequest) string {
 		return "it is for the recipients " + join(r.To, Recipient.String)
 	case "max_value":
 		return "it is for at most " + r.MaxValue.String() + unknown
+	case "max_fee":
+		return "it is for a fee of at most " + r.MaxFee.String() + unknown
 	case "calls":
 		return "it is for the calls " + join(r.Calls, CallName.String)
 	case "content_types":

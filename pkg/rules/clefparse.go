@@ -34,7 +34,7 @@ func clefSection() section {
 	return section{
 		name: "clef", arrays: []string{"clef.rule", "clef.peer"},
 		texts: []string{
-			"clef.backend", "clef.remember", "clef.cooldown", "clef.rule.decision", "clef.rule.remember", "clef.rule.max_value",
+			"clef.backend", "clef.remember", "clef.cooldown", "clef.rule.decision", "clef.rule.remember", "clef.rule.max_value", "clef.rule.max_fee",
 			"clef.peer.address", "clef.peer.name",
 		},
 	}
@@ -158,7 +158,7 @@ func checkPeerName(name string) error {
 func clefHint(key string) string {
 	switch {
 	case strings.HasPrefix(key, "clef.rule"):
-		return "a rule of [[clef.rule]] has qube, methods, origins, accounts, chains, to, max_value, calls, content_types, decision, remember, rate and notify"
+		return "a rule of [[clef.rule]] has qube, methods, origins, accounts, chains, to, max_value, max_fee, calls, content_types, decision, remember, rate and notify"
 	case strings.HasPrefix(key, "clef.peer"):
 		return "a [[clef.peer]] has address and name"
 	case strings.HasPrefix(key, "clef."):

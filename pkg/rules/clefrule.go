@@ -13,7 +13,7 @@ import (
 // for Methods and ContentTypes.
 //
 // Accounts say nothing about methods that are not about an account, and Chains,
-// To, MaxValue, Calls and ContentTypes say nothing about methods that make no
+// To, MaxValue, MaxFee, Calls and ContentTypes say nothing about methods that make no
 // signature. Of those that do, one without chain, recipient, value or call never
 // matches a rule that has the key.
 type ClefRule struct {
@@ -24,6 +24,7 @@ type ClefRule struct {
 	Chains       []int64       `toml:"chains"`
 	To           []Recipient   `toml:"to"`
 	MaxValue     eth.Amount    `toml:"max_value"`
+	MaxFee       eth.Amount    `toml:"max_fee"`
 	Calls        []CallName    `toml:"calls"`
 	ContentTypes []ContentType `toml:"content_types"`
 	Decision     *Decision     `toml:"decision"`
@@ -81,6 +82,8 @@ func (r *ClefRule) misses(q ClefRequest) string {
 		return "to"
 	case !r.MaxValue.IsNone() && (q.Value.IsNone() || q.Value.Cmp(r.MaxValue) > 0):
 		return "max_value"
+	case !r.MaxFee.IsNone() && (q.Fee.IsNone() || q.Fee.Cmp(r.MaxFee) > 0):
+		return "max_fee"
 	case r.Calls != nil && !slices.ContainsFunc(r.Calls, func(n CallName) bool { return slices.Contains(q.Call, n.name) }):
 		return "calls"
 	}
@@ -135,8 +138,13 @@ func (r *ClefRule) coversMethod(m string, other *ClefRule) bool {
 	case has.ContentType && !subset(r.contentTypes(), other.contentTypes()):
 		return false
 	default:
-		return r.MaxValue.IsNone() || !other.MaxValue.IsNone() && other.MaxValue.Cmp(r.MaxValue) <= 0
+		return atMost(r.MaxValue, other.MaxValue) && atMost(r.MaxFee, other.MaxFee)
 	}
+}
+
+// atMost tells whether all up to part, or all if that is none, is up to limit.
+func atMost(limit, part eth.Amount) bool {
+	return limit.IsNone() || !part.IsNone() && part.Cmp(limit) <= 0
 }
 
 // lacks returns a key of the rule that keeps all requests of a method out, as they
@@ -152,6 +160,8 @@ func (r *ClefRule) lacks(method string) string {
 		return "to"
 	case !r.MaxValue.IsNone() && !has.Value:
 		return "max_value"
+	case !r.MaxFee.IsNone() && !has.Fee:
+		return "max_fee"
 	case r.Calls != nil && !has.Call:
 		return "calls"
 	case r.ContentTypes != nil && !has.ContentType:
