@@ -13,7 +13,7 @@ import (
 const (
 	passName    = "splitvault-pass"
 	passUnit    = passName + ".socket"
-	passRelay   = "/usr/lib/splitvault/pass-relay"
+	passRelay   = "/usr/lib/splitvault/pass-relay" //nolint:gosec // a program, no password
 	listService = qrexec.Service("pass.ListPasswords")
 )
 

@@ -84,12 +84,12 @@ func linked(t *testing.T, program, name string, deps []string) {
 		t.Errorf("%s has %d bytes, pinned are %s: %s", name, info.Size(), size, renew)
 	}
 	_, now, _ := strings.Cut(want.String(), " bytes")
-	for _, line := range strings.Split(now, "\n") {
+	for line := range strings.SplitSeq(now, "\n") {
 		if !strings.Contains(packages+"\n", line+"\n") {
 			t.Errorf("%s now links %s: if that is meant, %s", name, line, renew)
 		}
 	}
-	for _, line := range strings.Split(strings.TrimSpace(packages), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(packages), "\n") {
 		if !strings.Contains(now+"\n", line+"\n") {
 			t.Errorf("%s no longer links %s: %s", name, line, renew)
 		}
