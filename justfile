@@ -121,6 +121,11 @@ fuzz time='5s':
         grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log" && try "$name" "$package" 200x || exit 1
     done <<<"$targets"
 
+# Ten minutes of each fuzz target, two hours and more in all; findings are written to testdata/fuzz
+[group('test')]
+fuzz-long time='10m':
+    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} fuzz {{ quote(time) }}
+
 # The built programs against real ssh, git and the qrexec emulator
 [group('test')]
 scripts: build
