@@ -21,6 +21,8 @@ import (
 	"github.com/splitvault/splitvault/pkg/journal"
 	"github.com/splitvault/splitvault/pkg/passcode"
 	"github.com/splitvault/splitvault/pkg/passguard"
+	"github.com/splitvault/splitvault/pkg/passproto"
+	"github.com/splitvault/splitvault/pkg/secret"
 	"github.com/splitvault/splitvault/pkg/stdio"
 )
 
@@ -109,6 +111,9 @@ func serve(call *guard.Call) (*passguard.Guard, error) {
 	defer func() { _ = place.Release() }() // which the end of the process does, too
 	if err != nil {
 		return served, err
+	}
+	if err := secret.Lockable(4 * passproto.MaxBody); err != nil {
+		call.Log.WithField(journal.Err, err).Warn("not all memory for secrets can be locked: some could be swapped out")
 	}
 	opened := prepare(ctx, call, served)
 	if ctx.Err() != nil {

@@ -65,6 +65,9 @@ func run(args []string, stdout, stderr io.Writer, newLog func() *logrus.Logger) 
 		log.WithField(journal.Err, err).Error("secrets could get into a core file: the connection is closed")
 		return 1
 	}
+	if err := secret.Lockable(4 * passproto.MaxBody); err != nil {
+		log.WithField(journal.Err, err).Warn("not all memory for secrets can be locked: some could be swapped out")
+	}
 	caller, noPool, err := passcall.From(os.Getenv, qrexec.Self(), "QUBES_PASS_DOMAIN")
 	if err != nil {
 		log.WithField(journal.Err, err).Error("wrong setting, the connection is closed")

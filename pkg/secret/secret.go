@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,21 +118,38 @@ func (b *Buffer) reserve(n int) error {
 	if len(b.mem)-b.n >= n {
 		return nil
 	}
-	size := max(first, len(b.mem)*4)
+	// Twice as much: while it grows both are locked, and a user may lock 8 MiB.
+	size := max(first, len(b.mem)*2)
 	for size-b.n < n {
-		size *= 4
+		size *= 2
 	}
 	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return fmt.Errorf("getting %d bytes for a secret: %w", size, err)
 	}
-	// Beyond RLIMIT_MEMLOCK (8 MiB for a user) it is not locked; to refuse the
-	// secret then would help nobody.
+	// Beyond RLIMIT_MEMLOCK it is not locked, of which Lockable warns; to refuse
+	// the secret then would help nobody.
 	_ = unix.Mlock(mem)
 	_ = unix.Madvise(mem, unix.MADV_DONTDUMP)
 	kept := copy(mem, b.Bytes())
 	b.Wipe()
 	b.mem, b.n = mem, kept
+	return nil
+}
+
+// Lockable tells whether this process may lock n bytes, so that what is in a
+// [Buffer] is not swapped out; the error says why not. A program calls it once, and
+// tells its owner. It touches none of the memory that it asks for.
+func Lockable(n int) error {
+	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return fmt.Errorf("getting %d bytes: %w", n, err)
+	}
+	defer func() { _ = unix.Munmap(mem) }() // as in Wipe
+	_, _, errno := unix.Syscall(unix.SYS_MLOCK2, uintptr(unsafe.Pointer(unsafe.SliceData(mem))), uintptr(n), unix.MLOCK_ONFAULT)
+	if errno != 0 {
+		return fmt.Errorf("locking %d bytes (RLIMIT_MEMLOCK): %w", n, errno)
+	}
 	return nil
 }
 

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestABufferGivesBackWhatItGot(t *testing.T) {
@@ -57,6 +60,64 @@ func TestReadN(t *testing.T) {
 	}
 	if err := b.ReadN(r, 0); err != nil {
 		t.Errorf("nothing wanted: %v", err)
+	}
+}
+
+// A megabyte, the most that an entry has, must be locked even while it is copied
+// to a larger place, beside another such buffer: together less than the 8 MiB that a
+// user may lock.
+func TestWhatAnEntryTakesCanBeLocked(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 20
+	var b Buffer
+	defer b.Wipe()
+	before := 0
+	for r := bytes.NewReader(make([]byte, most)); ; {
+		err := b.ReadOnce(r, 4096)
+		if err == nil && before != len(b.mem) {
+			if together := before + len(b.mem) + 2*most; together > 6<<20 {
+				t.Fatalf("%d bytes are locked to hold %d", together, b.Len())
+			}
+			before = len(b.mem)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if b.Len() != most {
+		t.Errorf("%d bytes", b.Len())
+	}
+}
+
+// This one is not parallel: it sets a limit of the process.
+func TestMemoryThatCannotBeLockedIsNoticed(t *testing.T) {
+	runtime.LockOSThread() // and never unlock it: the thread has lost a capability
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	caps[0].Effective &^= 1 << unix.CAP_IPC_LOCK
+	if err := unix.Capset(&header, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 256 << 10, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Lockable(64 << 10); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+	if err := Lockable(1 << 20); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("beyond the limit: %v", err)
 	}
 }
 
