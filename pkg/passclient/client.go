@@ -17,8 +17,12 @@ import (
 	"github.com/splitvault/splitvault/pkg/secret"
 )
 
-// writeTime bounds the sending of a request.
-const writeTime = 30 * time.Second
+const (
+	// writeTime bounds the sending of a request.
+	writeTime = 30 * time.Second
+	// refusalTime is how long a reason may take that was sent before.
+	refusalTime = time.Second
+)
 
 // Client serves one request after the other. Close must be called.
 type Client struct {
@@ -102,15 +106,22 @@ func (c *Client) exchange(r passproto.Request, body []byte, out *secret.Buffer) 
 	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return fmt.Errorf("asking pass-relay: %w", err)
 	}
-	if _, err := c.conn.Write([]byte(r.String() + "\n")); err != nil {
-		return fmt.Errorf("asking pass-relay: %w", err)
+	_, asking := c.conn.Write([]byte(r.String() + "\n"))
+	if asking == nil {
+		_, asking = c.conn.Write(body)
 	}
-	if _, err := c.conn.Write(body); err != nil {
-		return fmt.Errorf("asking pass-relay: %w", err)
+	if asking != nil {
+		// A relay that refuses reads no more: its reason is there already.
+		if err := c.conn.SetReadDeadline(time.Now().Add(refusalTime)); err != nil {
+			return fmt.Errorf("asking pass-relay: %w", errors.Join(asking, err))
+		}
 	}
 	err := passproto.ReadReply(c.reader, out)
-	if _, isNo := errors.AsType[*passproto.Error](err); err == nil || isNo {
+	if _, isNo := errors.AsType[*passproto.Error](err); isNo || err == nil && asking == nil {
 		return err
+	}
+	if asking != nil {
+		return fmt.Errorf("asking pass-relay: %w", asking)
 	}
 	return fmt.Errorf("the relay ended without a whole answer (journalctl --user -t splitvault-pass-relay): %w", err)
 }
