@@ -93,7 +93,12 @@ func (r Runner) run(ctx context.Context, args []string, stdin, extra *os.File, t
 	defer statusR.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.Program, append([]string{"--batch", "--no-tty", "--quiet", "--status-fd", "3"}, args...)...)
+	cmd := exec.CommandContext(ctx, r.Program, append([]string{
+		"--batch", "--no-tty", "--quiet", "--status-fd", "3",
+		// For an address in .gpg-id, or a signature, whose key is not there gpg would start
+		// dirmngr, which asks the network for it and stays behind.
+		"--disable-dirmngr", "--no-auto-key-locate", "--no-auto-key-retrieve",
+	}, args...)...)
 	cmd.Env, cmd.Stdin, cmd.Stdout = r.Env, stdin, outW
 	cmd.ExtraFiles = []*os.File{statusW}
 	if extra != nil {

@@ -222,6 +222,23 @@ func TestEncrypt(t *testing.T) {
 	}
 }
 
+// What a store names must not make gpg ask the network, nor leave a program of its
+// own behind.
+func TestAttackAStoresRecipientIsNotLookedUp(t *testing.T) {
+	t.Parallel()
+	k := gpgtest.New(t)
+	var plain secret.Buffer
+	defer plain.Wipe()
+	if _, err := k.Runner.Encrypt(t.Context(), []string{"attacker@example.invalid"}, &plain); !errors.Is(err, gpg.ErrRecipient) {
+		t.Error(err)
+	}
+	for _, left := range []string{"S.dirmngr", "crls.d"} {
+		if _, err := os.Lstat(filepath.Join(k.Home, left)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("dirmngr was started: %s, %v", left, err)
+		}
+	}
+}
+
 // A key that came from elsewhere, as by a .gpg-id that another wrote, is not
 // trusted, and so nothing is encrypted to it.
 func TestNothingIsEncryptedToAKeyThatIsNotTrusted(t *testing.T) {
