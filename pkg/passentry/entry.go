@@ -68,10 +68,13 @@ func isSeed(line []byte) bool {
 	if at := bytes.IndexByte(line, ':'); at >= 0 && is(bytes.TrimSpace(line[:at]), entryname.OTP) {
 		return true
 	}
-	const scheme = "otpauth://"
-	for i := range len(line) - len(scheme) + 1 {
-		if bytes.EqualFold(line[i:i+len(scheme)], []byte(scheme)) {
-			return true
+	// The second is what authenticators write to move seeds to another, the third what
+	// Steam's codes are computed from.
+	for _, scheme := range []string{"otpauth://", "otpauth-migration://", "steam://"} {
+		for i := range len(line) - len(scheme) + 1 {
+			if bytes.EqualFold(line[i:i+len(scheme)], []byte(scheme)) {
+				return true
+			}
 		}
 	}
 	return false

@@ -30,6 +30,7 @@ func TestField(t *testing.T) {
 	for text, want := range map[string]string{
 		"no newline": "no newline", "\n\nthird\n": "", "": "", "-n\n": "-n", "  spaces  \n": "  spaces  ", "a\x00b\n": "a\x00b", "\r\n": "",
 		"otpauth://totp/ACME:bob?secret=GEZDGNBV": "", "OTPAUTH://totp/x?secret=A": "", "pw otpauth://hotp/x?secret=A": "",
+		"otpauth-migration://offline?data=AAAA": "", "Steam://ABCDEF": "",
 	} {
 		got, err := passentry.Field([]byte(text), entryname.Password)
 		if string(got) != want || (want == "") != errors.Is(err, passentry.ErrNoField) {
