@@ -141,11 +141,11 @@ func word(kind string, b [32]byte) (string, bool) {
 	}
 }
 
-// unlimited: more than half of all that can be, or all tokens.
+// unlimited: more than any token has of its smallest units, or all tokens.
 func (f function) unlimited(code []byte) bool {
 	switch f.name {
 	case "approve", "increaseAllowance":
-		return code[32]&0x80 != 0
+		return new(big.Int).SetBytes(code[32:64]).BitLen() > 128
 	case "setApprovalForAll":
 		return code[63] == 1
 	default:

@@ -17,7 +17,9 @@ type TypedData struct {
 	Version     string
 	Chain       int64       // 0 if the domain has none
 	Contract    eth.Address // that verifies it, "" if the domain has none
-	Fields      []Argument  // of the message, the outermost ones
+	// Fields are those of the message, in order; what is within another one has
+	// both names: "details.amount".
+	Fields []Argument
 }
 
 // domainTypes are the fields of a domain, with the types that EIP-712 gives them.
@@ -62,7 +64,7 @@ func typedData(v strictjson.Value) (*TypedData, error) {
 	if err := t.domain(parts["domain"], types[domainType]); err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	if t.Fields, err = messageFields(parts["message"], fields); err != nil {
+	if t.Fields, err = types.messageFields(parts["message"], fields, "", 0); err != nil {
 		return nil, fmt.Errorf("message: %w", err)
 	}
 	return t, nil
@@ -73,11 +75,14 @@ const domainType = "EIP712Domain"
 // field is a member of a type, in the type's order.
 type field struct{ name, kind string }
 
-func parseTypes(v strictjson.Value) (map[string][]field, error) {
+// typeSet are the types that a request declares.
+type typeSet map[string][]field
+
+func parseTypes(v strictjson.Value) (typeSet, error) {
 	if v.Kind() != strictjson.Object {
 		return nil, errors.New("no object")
 	}
-	types := make(map[string][]field, len(v.Keys()))
+	types := make(typeSet, len(v.Keys()))
 	for i, name := range v.Keys() {
 		if !identifier(name) || v.Items()[i].Kind() != strictjson.Array {
 			return nil, fmt.Errorf("%.60q is no type", name)
@@ -168,9 +173,14 @@ func (t *TypedData) domainField(name string, v strictjson.Value) error {
 	return err
 }
 
-// messageFields returns the fields of a message as they are written; those that
-// have fields of their own are only named. Clef checks them against their types.
-func messageFields(v strictjson.Value, fields []field) ([]Argument, error) {
+const (
+	maxNested = 3   // structures within each other that are looked into
+	maxFields = 256 // that are kept
+)
+
+// messageFields returns the fields of a message as they are written; lists, and what
+// is nested deeper than that, are only named. Clef checks them against their types.
+func (types typeSet) messageFields(v strictjson.Value, fields []field, within string, depth int) ([]Argument, error) {
 	if v.Kind() != strictjson.Object {
 		return nil, errors.New("no object")
 	}
@@ -183,11 +193,20 @@ func messageFields(v strictjson.Value, fields []field) ([]Argument, error) {
 		if !ok || slices.ContainsFunc(fields[:i], func(before field) bool { return before.name == f.name }) {
 			return nil, fmt.Errorf("the field %s is missing, or there twice", f.name)
 		}
+		inner, declared := types[f.kind]
+		if value.Kind() == strictjson.Object && declared && depth < maxNested && len(all) < maxFields {
+			nested, err := types.messageFields(value, inner, within+f.name+".", depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, nested...)
+			continue
+		}
 		shown := value.Text()
 		if k := value.Kind(); k == strictjson.Array || k == strictjson.Object {
 			shown = f.kind + " of " + fmt.Sprint(len(value.Items()))
 		}
-		all = append(all, Argument{f.name, shown})
+		all = append(all, Argument{within + f.name, shown})
 	}
 	return all, nil
 }

@@ -201,6 +201,17 @@ func TestAPersonIsToldWhatItIsAbout(t *testing.T) {
 	}{
 		"payment":  {"account_signTransaction", transaction(`,"value":"0x6f05b59d3b20000"`), []string{"Allow the qube work to send 0.5 ether?", "To: " + to, "Chain: 1337 (a local one, for tests)", "Fee: at most 0.000021 ether", "Account: " + accountA}},
 		"approval": {"account_signTransaction", transaction(`,"data":"0x095ea7b3` + word + strings.Repeat("f", 64) + `"`), []string{"let another take ALL of a token (approve)?", "Call: approve, UNLIMITED", "Spender (call): " + to}},
+		"large":    {"account_signTransaction", transaction(`,"data":"0x095ea7b3` + word + "7" + strings.Repeat("f", 63) + `"`), []string{"let another take ALL of a token (approve)?", "Call: approve, UNLIMITED"}},
+		"some":     {"account_signTransaction", transaction(`,"data":"0x095ea7b3` + word + strings.Repeat("0", 62) + `0a"`), []string{"let another take tokens (approve)?", "Amount or token (call): 10 "}},
+		"a hash":   {"account_signData", `["text/plain","` + accountA + `","0x` + strings.Repeat("f1", 32) + `"]`, []string{"sign bytes that are NO TEXT?", "Kind: it can be the hash of anything", "Length: 32 bytes"}},
+		"permit2": {
+			"account_signTypedData", `["` + accountA + `",{"types":{"EIP712Domain":[{"name":"verifyingContract","type":"address"}],"PermitSingle":[{"name":"details","type":"PermitDetails"},{"name":"spender","type":"address"}],"PermitDetails":[{"name":"token","type":"address"},{"name":"amount","type":"uint160"}]},"primaryType":"PermitSingle","domain":{"verifyingContract":"` + to + `"},"message":{"spender":"` + to + `","details":{"token":"` + accountA + `","amount":"999"}}}]`,
+			[]string{"a PERMIT", "Field: details.token: " + accountA, "Field: details.amount: 999", "Field: spender: " + to},
+		},
+		"payment by who holds it": {
+			"account_signTypedData", `["` + accountA + `",{"types":{"EIP712Domain":[{"name":"verifyingContract","type":"address"}],"TransferWithAuthorization":[{"name":"value","type":"uint256"}]},"primaryType":"TransferWithAuthorization","domain":{"verifyingContract":"` + to + `"},"message":{"value":"9"}}]`,
+			[]string{"a PAYMENT"},
+		},
 		"contract": {"account_signTransaction", strings.Replace(transaction(`,"data":"0x600160"`), `"to":"`+to+`",`, "", 1), []string{"create a contract", "To: a NEW CONTRACT, 3 bytes of code"}},
 		"unknown":  {"account_signTransaction", transaction(`,"data":"0xdeadbeef00"`), []string{"call a contract", "Call: 0xdeadbeef, 5 bytes: NOT UNDERSTOOD HERE"}},
 		"text":     {"account_signData", `["text/plain","` + accountA + `","0x` + fmt.Sprintf("%x", "hi\n<b>\u202e") + `"]`, []string{"sign a text?", `Text: hi\x0a<b>\xe2\x80\xae`, "Length: 9 bytes"}},

@@ -1,10 +1,13 @@
 package clefguard
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/splitvault/splitvault/pkg/clefapi"
 	"github.com/splitvault/splitvault/pkg/clefcall"
@@ -33,6 +36,9 @@ func (g *Guard) question(from clefcall.Preamble, use *clefapi.Use) *consent.Clef
 	return q
 }
 
+// shownAccounts bounds the lines for accounts.
+const shownAccounts = 10
+
 // listQuestion is about those accounts of which rules speak, or all.
 func (g *Guard) listQuestion(q *consent.Clef, accounts []rules.Account) *consent.Clef {
 	q.Deed = "see accounts of this vault"
@@ -42,9 +48,14 @@ func (g *Guard) listQuestion(q *consent.Clef, accounts []rules.Account) *consent
 		return q
 	}
 	sum := sha256.New()
-	for _, a := range accounts {
+	for i, a := range accounts {
+		if fmt.Fprintln(sum, a.Address); i >= shownAccounts {
+			continue
+		}
 		q.Details = append(q.Details, consent.Line{Label: "Account", Text: a.Checksummed()})
-		fmt.Fprintln(sum, a.Address)
+	}
+	if more := len(accounts) - shownAccounts; more > 0 {
+		q.Details = append(q.Details, consent.Line{Label: "Accounts", Text: fmt.Sprintf("and %d more, NOT SHOWN", more)})
 	}
 	q.Digest = fmt.Sprintf("accounts %x", sum.Sum(nil))
 	return q
@@ -76,11 +87,18 @@ func callDeed(use *clefapi.Use) string {
 		return fmt.Sprintf("send %v", use.Value)
 	case c.Unlimited:
 		return fmt.Sprintf("let another take ALL of a token (%s)", c.Function)
+	case gives(c.Function):
+		return fmt.Sprintf("let another take tokens (%s)", c.Function)
 	case c.Function != "":
 		return fmt.Sprintf("call %s and send %v", c.Function, use.Value)
 	default:
 		return fmt.Sprintf("call a contract and send %v", use.Value)
 	}
+}
+
+// gives tells whether a function lets others take tokens later.
+func gives(function string) bool {
+	return function == "approve" || function == "increaseAllowance" || function == "setApprovalForAll"
 }
 
 func callLines(use *clefapi.Use) []consent.Line {
@@ -129,28 +147,37 @@ func safe(use *clefapi.Use) (deed string, details []consent.Line) {
 }
 
 // shownFields bounds the lines for a message's fields.
-const shownFields = 6
+const shownFields = 8
 
 func data(use *clefapi.Use) (deed string, details []consent.Line) {
 	add := func(label, text string) { details = append(details, consent.Line{Label: label, Text: text}) }
 	switch t := use.Typed; {
 	case t != nil:
 		deed = "sign typed data, " + t.PrimaryType
-		if strings.HasPrefix(t.PrimaryType, "Permit") {
+		switch {
+		case strings.HasPrefix(t.PrimaryType, "Permit"):
 			add("Kind", "a PERMIT: whoever holds it can take tokens")
+		case strings.HasSuffix(t.PrimaryType, "WithAuthorization"): // EIP-3009
+			add("Kind", "a PAYMENT: whoever holds it can have the tokens sent")
+		case t.PrimaryType == "SafeTx":
+			add("Kind", "a TRANSACTION of a Safe: whoever holds it can have it executed")
 		}
 		add("Domain", strings.TrimSpace(t.Name+" "+t.Version))
 		add("Contract", use.To.Checksummed())
 		add("Chain", chain(use.Chain))
 		for i, f := range t.Fields {
 			if i == shownFields {
-				add("Field", fmt.Sprintf("and %d more", len(t.Fields)-i))
+				add("Field", fmt.Sprintf("and %d more, NOT SHOWN", len(t.Fields)-i))
 				break
 			}
 			add("Field", f.Name+": "+f.Value)
 		}
 	case use.ContentType == "text/plain":
 		deed = "sign a text"
+		if !isText(use.Text) {
+			deed = "sign bytes that are NO TEXT"
+			add("Kind", "it can be the hash of anything, as of a Safe's transaction or an order")
+		}
 		add("Text", string(use.Text))
 		add("Length", fmt.Sprintf("%d bytes", len(use.Text)))
 	case use.ContentType == "data/validator":
@@ -163,6 +190,11 @@ func data(use *clefapi.Use) (deed string, details []consent.Line) {
 		add("Length", fmt.Sprintf("%d bytes", len(use.Text)))
 	}
 	return deed, details
+}
+
+// isText tells whether people could read it, in whatever script.
+func isText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) })
 }
 
 // chain names the chains that people know by name.
