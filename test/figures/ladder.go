@@ -42,6 +42,11 @@ func rungs() []rung {
 	}
 }
 
+// warm is all of it, over a call that the connection before has left.
+func warm() rung {
+	return rung{"warm line", "SPLITVAULT_SSH_WARM", func(ours string) string { return environment(ours, "SPLITVAULT_SSH_WARM=1s") }}
+}
+
 func service(start string) string {
 	return "[Unit]\nCollectMode=inactive-or-failed\n[Service]\nStandardError=journal\nExecStart=" + start + "\n"
 }
@@ -56,8 +61,10 @@ func (r rung) relay() relay {
 	if r.unit == nil {
 		return relay{r.name, relays()[0].socket}
 	}
-	return relay{r.name, "/run/user/1000/rung/" + r.name}
+	return relay{r.name, "/run/user/1000/rung/" + r.file()}
 }
+
+func (r rung) file() string { return strings.ReplaceAll(r.name, " ", "") }
 
 const rungSocket = `[Socket]
 ListenStream=%%t/rung/%s
@@ -78,13 +85,13 @@ func (l *lab) ladder(ctx context.Context, answerer []byte) error {
 	}
 	files := map[string][]byte{"/usr/local/bin/answerer": answerer}
 	var sockets []string
-	for _, r := range rungs() {
+	for _, r := range append(rungs(), warm()) {
 		if r.unit == nil {
 			continue
 		}
-		sockets = append(sockets, "rung-"+r.name+".socket")
-		files["/etc/systemd/user/rung-"+r.name+".socket"] = fmt.Appendf(nil, rungSocket, r.name)
-		files["/etc/systemd/user/rung-"+r.name+"@.service"] = []byte(r.unit(ours))
+		sockets = append(sockets, "rung-"+r.file()+".socket")
+		files["/etc/systemd/user/rung-"+r.file()+".socket"] = fmt.Appendf(nil, rungSocket, r.file())
+		files["/etc/systemd/user/rung-"+r.file()+"@.service"] = []byte(r.unit(ours))
 	}
 	err = errors.Join(baseline.Put(ctx, l.work, files),
 		baseline.Put(ctx, l.vault, map[string][]byte{"/etc/qubes-rpc/rung.Answer": answerer}))
@@ -101,6 +108,6 @@ func (l *lab) stages(ctx context.Context, p plan) ([]row, error) {
 	for _, r := range rungs() {
 		all = append(all, r.relay())
 	}
-	all = append(all, relays()[2])
+	all = append(all, warm().relay(), relays()[2])
 	return l.inTurns(ctx, kind{name: "stages", relays: all}, p)
 }

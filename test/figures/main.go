@@ -50,6 +50,8 @@ func run(ctx context.Context) error {
 	short := flag.Bool("short", false, "a quick run with 20 requests, for continuous integration")
 	suites := flag.String("roots", strings.Join(roots.Suites(), ","), "Debian releases to measure on")
 	file := flag.String("json", "", "write all figures to this file, too")
+	from := flag.String("from", "", "take no figures, but those that -json has written to this file")
+	docs := flag.String("docs", "", "write tables and picture into performance.md in this directory, too")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
@@ -61,6 +63,13 @@ func run(ctx context.Context) error {
 	p.only = *only
 	if p.n < p.rounds {
 		return fmt.Errorf("-n %d: want at least %d", p.n, p.rounds)
+	}
+	if *from != "" {
+		all, err := readFigures(*from)
+		if err != nil {
+			return err
+		}
+		return all.tell(*docs)
 	}
 	kit, err := bench.BuildKit(ctx, os.Stderr)
 	if err != nil {
@@ -81,7 +90,17 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	return all.print(os.Stdout)
+	return all.tell(*docs)
+}
+
+// tell prints the figures, and writes them into the document that is in docs.
+func (f *figures) tell(docs string) error {
+	if docs != "" {
+		if err := f.document(docs); err != nil {
+			return err
+		}
+	}
+	return f.print(os.Stdout)
 }
 
 // section is a part of the figures that can be taken alone.

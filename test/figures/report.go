@@ -17,6 +17,7 @@ type figures struct {
 	Time       time.Time   `json:"time"`
 	LoadBefore string      `json:"load_before"` // of the machine, over 1, 5 and 15 minutes
 	LoadAfter  string      `json:"load_after"`
+	Machine    string      `json:"machine"`
 	N          int         `json:"n"`
 	Requests   []row       `json:"requests"`
 	Stages     []row       `json:"stages"`
@@ -25,7 +26,7 @@ type figures struct {
 }
 
 func newFigures(p plan) *figures {
-	return &figures{Time: time.Now().UTC(), LoadBefore: load(), N: p.n}
+	return &figures{Time: time.Now().UTC(), LoadBefore: load(), Machine: thisMachine(), N: p.n}
 }
 
 func (f *figures) write(file string) error {
