@@ -73,7 +73,7 @@ func (a *app) menu(ctx context.Context, args []string, flags menuFlags) error {
 	}
 	// What cannot be done is said before anybody chooses.
 	if flags.typing || flags.keys.login {
-		_, err = a.typist(flags.keys.delay)
+		err = a.mayType(flags.keys)
 	} else {
 		_, err = a.offer(flags.clip)
 	}

@@ -9,13 +9,18 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/splitvault/splitvault/pkg/clipboard"
 	"github.com/splitvault/splitvault/pkg/entryname"
 	"github.com/splitvault/splitvault/pkg/secret"
+	"github.com/splitvault/splitvault/pkg/typist"
 )
+
+// wtype types its standard input under Wayland.
+const wtype = "wtype"
 
 // typeFlags say what is typed around a secret, and how.
 type typeFlags struct {
@@ -34,8 +39,8 @@ func newType(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "type NAME [FIELD]",
 		Short: "Type a field into the window in front",
-		Long: "Types a field, by default the password, with xdotool (X11) or wtype (Wayland), one\n" +
-			"of which must be installed. The clipboard is not used.",
+		Long: "Types a field, by default the password, exactly, whatever keyboard there is. The\n" +
+			"clipboard is not used. Under Wayland the program wtype does it.",
 		Args: fieldArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			field := string(entryname.Password)
@@ -51,8 +56,7 @@ func newType(a *app) *cobra.Command {
 }
 
 func (a *app) typeField(ctx context.Context, name, fieldName string, flags typeFlags) error {
-	typist, err := a.typist(flags.delay)
-	if err != nil {
+	if err := a.mayType(flags); err != nil {
 		return err
 	}
 	field, err := entryname.FieldOf(fieldName)
@@ -73,7 +77,7 @@ func (a *app) typeField(ctx context.Context, name, fieldName string, flags typeF
 	if err := a.appendField(ctx, &text, name, field, after); err != nil {
 		return err
 	}
-	return a.typeText(ctx, typist, &text)
+	return a.typeText(ctx, &text, time.Duration(flags.delay)*time.Millisecond)
 }
 
 // appendField adds a field and what is typed after it.
@@ -91,25 +95,26 @@ func (a *app) appendField(ctx context.Context, text *secret.Buffer, name string,
 	return errors.Join(err, afterErr)
 }
 
-// typist is the program that types its standard input.
-func (a *app) typist(delay int) ([]string, error) {
-	command := []string{"xdotool", "type", "--clearmodifiers", "--delay", strconv.Itoa(delay), "--file", "-"}
+// mayType tells what is missing before anybody is asked for anything.
+func (a *app) mayType(flags typeFlags) error {
 	switch {
-	case delay < 0 || delay > 1000:
-		return nil, errors.New("--delay: want 0 to 1000 milliseconds")
+	case flags.delay < 0 || flags.delay > 1000:
+		return errors.New("--delay: want 0 to 1000 milliseconds")
 	case a.getenv("WAYLAND_DISPLAY") != "":
-		command = []string{"wtype", "-d", strconv.Itoa(delay), "-"}
+		if _, err := exec.LookPath(wtype); err != nil {
+			return fmt.Errorf("%s is not installed: install it in this qube's template", wtype)
+		}
 	case a.getenv("DISPLAY") == "":
-		return nil, clipboard.ErrNoDisplay
+		return clipboard.ErrNoDisplay
 	}
-	if _, err := exec.LookPath(command[0]); err != nil {
-		return nil, fmt.Errorf("%s is not installed: install it in this qube's template", command[0])
-	}
-	return command, nil
+	return nil
 }
 
-func (a *app) typeText(ctx context.Context, typist []string, text *secret.Buffer) error {
-	cmd := exec.CommandContext(ctx, typist[0], typist[1:]...)
+func (a *app) typeText(ctx context.Context, text *secret.Buffer, delay time.Duration) error {
+	if a.getenv("WAYLAND_DISPLAY") == "" {
+		return typist.Type(ctx, a.getenv, text.Bytes(), delay)
+	}
+	cmd := exec.CommandContext(ctx, wtype, "-d", strconv.Itoa(int(delay.Milliseconds())), "-")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	cmd.Stderr = a.stderr
 	stdin, err := cmd.StdinPipe()
@@ -123,7 +128,7 @@ func (a *app) typeText(ctx context.Context, typist []string, text *secret.Buffer
 	_, err = stdin.Write(text.Bytes())
 	err = errors.Join(err, stdin.Close())
 	if waitErr := cmd.Wait(); waitErr != nil {
-		return fmt.Errorf("typing with %s: %w", typist[0], waitErr)
+		return fmt.Errorf("typing with %s: %w", wtype, waitErr)
 	}
 	return err
 }

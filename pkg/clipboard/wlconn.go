@@ -167,3 +167,6 @@ func (m message) string(at int) (after int, s string) {
 	}
 	return at + 4 + n + pad(n), string(m.args[at+4 : at+4+n-1])
 }
+
+// pad is the number of bytes up to the next multiple of four.
+func pad(n int) int { return -n & 3 }

@@ -6,14 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/splitvault/splitvault/pkg/x11"
 )
+
+// Numbers of the X11 protocol (X Window System Protocol, version 11, appendix B).
+const (
+	opCreateWindow      = 1
+	opChangeProperty    = 18
+	opSetSelectionOwner = 22
+	opGetSelectionOwner = 23
+	opSendEvent         = 25
+
+	eventPropertyNotify   = 28
+	eventSelectionClear   = 29
+	eventSelectionRequest = 30
+	eventSelectionNotify  = 31
+
+	atomAtom    = 4 // predefined atoms
+	atomInteger = 19
+	atomString  = 31
+
+	inputOnly          = 2
+	valueEventMask     = 0x800
+	maskPropertyChange = 0x400000
+)
+
+// setupTime bounds what a screen may take for an answer.
+const setupTime = 5 * time.Second
 
 // targets of the text that every program asks for one of.
 var textTargets = []string{"UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "TEXT", "STRING"}
 
 // xowner owns a selection.
 type xowner struct {
-	*xconn
+	*x11.Conn
 	offer     Offer
 	selection uint32
 	since     uint32 // the display's time of owning, in milliseconds
@@ -26,14 +53,14 @@ type xowner struct {
 }
 
 func ownX11(ctx context.Context, getenv func(string) string, o Offer, ready func()) (Ending, error) {
-	c, err := dialX11(getenv)
+	c, err := x11.Dial(getenv)
 	if err != nil {
 		return "", err
 	}
-	defer c.conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	x := &xowner{xconn: c, offer: o, text: make(map[uint32]bool)}
+	x := &xowner{Conn: c, offer: o, text: make(map[uint32]bool)}
 	if err := x.prepare(); err != nil {
 		return "", err
 	}
@@ -50,17 +77,17 @@ func ownX11(ctx context.Context, getenv func(string) string, o Offer, ready func
 // leave gives the selection up, and refuses those who asked in the last moment: a
 // program that pastes waits for ever for an owner that is gone.
 func (x *xowner) leave() {
-	if x.conn.SetReadDeadline(time.Now().Add(setupTime)) != nil ||
-		x.request(opSetSelectionOwner, 0, []uint32{0, x.selection, x.since}, nil) != nil || x.settle() != nil {
+	if x.SetReadDeadline(time.Now().Add(setupTime)) != nil ||
+		x.Request(opSetSelectionOwner, 0, []uint32{0, x.selection, x.since}, nil) != nil || x.Sync() != nil {
 		return // the screen is gone
 	}
 	x.offer.Text, x.refusing = nil, true
-	for _, e := range x.events {
+	for _, e := range x.Pending() {
 		if e[0]&0x7f == eventSelectionRequest {
 			_, _ = x.answer(e)
 		}
 	}
-	_ = x.settle()
+	_ = x.Sync()
 }
 
 func (x *xowner) prepare() error {
@@ -72,12 +99,12 @@ func (x *xowner) prepare() error {
 		&x.selection: name, &x.targets: "TARGETS", &x.timestamp: "TIMESTAMP", &x.hint: hintTarget, &x.utf8: "UTF8_STRING",
 	} {
 		var err error
-		if *atom, err = x.atom(name); err != nil {
+		if *atom, err = x.Atom(name); err != nil {
 			return err
 		}
 	}
 	for _, name := range textTargets {
-		atom, err := x.atom(name)
+		atom, err := x.Atom(name)
 		if err != nil {
 			return err
 		}
@@ -99,15 +126,15 @@ func ascii(text []byte) bool {
 // own makes a window that is never shown, and takes the selection at the display's
 // own time, as the protocol wants it.
 func (x *xowner) own() error {
-	window := []uint32{x.window, x.root, 0, 1 | 1<<16, inputOnly << 16, 0, valueEventMask, maskPropertyChange}
-	if err := x.request(opCreateWindow, 0, window, nil); err != nil {
+	window := []uint32{x.Window, x.Root, 0, 1 | 1<<16, inputOnly << 16, 0, valueEventMask, maskPropertyChange}
+	if err := x.Request(opCreateWindow, 0, window, nil); err != nil {
 		return err
 	}
-	if err := x.property(x.window, x.timestamp, atomInteger, 32, nil); err != nil {
+	if err := x.property(x.Window, x.timestamp, atomInteger, 32, nil); err != nil {
 		return err
 	}
 	for {
-		e, err := x.event()
+		e, err := x.Event()
 		if err != nil {
 			return err
 		}
@@ -116,17 +143,17 @@ func (x *xowner) own() error {
 			break
 		}
 	}
-	if err := x.request(opSetSelectionOwner, 0, []uint32{x.window, x.selection, x.since}, nil); err != nil {
+	if err := x.Request(opSetSelectionOwner, 0, []uint32{x.Window, x.selection, x.since}, nil); err != nil {
 		return err
 	}
-	if err := x.request(opGetSelectionOwner, 0, []uint32{x.selection}, nil); err != nil {
+	if err := x.Request(opGetSelectionOwner, 0, []uint32{x.selection}, nil); err != nil {
 		return err
 	}
-	r, err := x.reply()
+	r, err := x.Reply()
 	if err != nil {
 		return err
 	}
-	if binary.LittleEndian.Uint32(r[8:]) != x.window {
+	if binary.LittleEndian.Uint32(r[8:]) != x.Window {
 		return errors.New("another program took the selection at the same moment")
 	}
 	return nil
@@ -135,7 +162,7 @@ func (x *xowner) own() error {
 // serve answers those who paste until the offer has ended.
 func (x *xowner) serve() (Ending, error) {
 	for {
-		e, err := x.event()
+		e, err := x.Event()
 		if err != nil {
 			return "", err
 		}
@@ -152,15 +179,6 @@ func (x *xowner) serve() (Ending, error) {
 			}
 		}
 	}
-}
-
-// settle waits until the display has taken what was sent.
-func (x *xowner) settle() error {
-	if err := x.request(opGetInputFocus, 0, nil, nil); err != nil {
-		return err
-	}
-	_, err := x.reply()
-	return err
 }
 
 // answer puts what was asked for where it was asked for, and says so; a target
@@ -198,7 +216,7 @@ func (x *xowner) answer(e []byte) (bool, error) {
 	for _, w := range []uint32{at, requestor, selection, target, property, 0, 0} {
 		notify = binary.LittleEndian.AppendUint32(notify, w)
 	}
-	return pasted, x.request(opSendEvent, 0, []uint32{requestor, 0}, notify)
+	return pasted, x.Request(opSendEvent, 0, []uint32{requestor, 0}, notify)
 }
 
 // offered is the value of TARGETS.
@@ -218,5 +236,5 @@ func (x *xowner) offered() []byte {
 // property replaces a property of a window; format is the bits of its items.
 func (x *xowner) property(window, property, kind, format uint32, data []byte) error {
 	items := uint32(len(data)) * 8 / format
-	return x.request(opChangeProperty, 0, []uint32{window, property, kind, format, items}, data)
+	return x.Request(opChangeProperty, 0, []uint32{window, property, kind, format, items}, data)
 }

@@ -79,12 +79,12 @@ func (d *diagnosis) passTarget(ctx context.Context) (Result, bool) {
 // passScreen looks whether qpass type and qpassmenu find the programs they need.
 func (d *diagnosis) passScreen(context.Context) (Result, bool) {
 	var missing []string
-	typist, menus := "xdotool", []string{"dmenu", "rofi", "fzf"}
+	typist, menus := "", []string{"dmenu", "rofi", "fzf"}
 	if d.env.Getenv("WAYLAND_DISPLAY") != "" {
 		typist, menus = "wtype", []string{"fuzzel", "rofi", "fzf"}
 	}
 	there := func(program string) bool { return d.exists("/usr/bin/"+program) || d.exists("/usr/local/bin/"+program) }
-	if !there(typist) {
+	if typist != "" && !there(typist) {
 		missing = append(missing, typist+" (for qpass type)")
 	}
 	if !there(menus[0]) && !there(menus[1]) && !there(menus[2]) {

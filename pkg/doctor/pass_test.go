@@ -16,7 +16,6 @@ func passClient(t *testing.T) *fake {
 	f.files["/run/qubes-service/splitvault-pass"] = file{}
 	f.files[passRelay] = file{mode: 0o755}
 	f.files["/usr/bin/qpass"] = file{mode: 0o755}
-	f.files["/usr/bin/xdotool"] = file{mode: 0o755}
 	f.files["/usr/bin/dmenu"] = file{mode: 0o755}
 	f.files[runtimeDir+"/splitvault/S.pass"] = file{mode: fs.ModeSocket | 0o600}
 	f.runs[showPass] = f.runs[showUnit]
@@ -94,9 +93,9 @@ func TestFailuresOfPass(t *testing.T) {
 			[]string{"[dom0] qvm-features work vm-config.splitvault-pass-domain VAULT"},
 		},
 		{
-			"no menu and nobody to type", func(f *fake) { delete(f.files, "/usr/bin/dmenu"); delete(f.files, "/usr/bin/xdotool") },
+			"no menu and nobody to type", func(f *fake) { delete(f.files, "/usr/bin/dmenu"); f.env["WAYLAND_DISPLAY"] = "wayland-0" },
 			"pass-tools", Warning,
-			[]string{"xdotool", "rofi", "[template]"},
+			[]string{"wtype", "rofi", "[template]"},
 		},
 		{
 			"dom0 refuses the list", answer(qrexec.Outcome{Code: 126}), "pass-call", Warning,

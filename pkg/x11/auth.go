@@ -1,4 +1,4 @@
-package clipboard
+package x11
 
 import (
 	"encoding/binary"

@@ -1,4 +1,6 @@
-package clipboard
+// Package x11 speaks as much of the X11 protocol as offering and typing a text takes,
+// without the copies of it that a library would keep.
+package x11
 
 import (
 	"encoding/binary"
@@ -9,31 +11,14 @@ import (
 	"time"
 )
 
-// Numbers of the X11 protocol (X Window System Protocol, version 11, appendix B).
+// Kinds of what a display says (X Window System Protocol, version 11, appendix B).
 const (
-	opCreateWindow      = 1
-	opInternAtom        = 16
-	opChangeProperty    = 18
-	opSetSelectionOwner = 22
-	opGetSelectionOwner = 23
-	opSendEvent         = 25
-	opGetInputFocus     = 43
+	kindError   = 0
+	kindReply   = 1
+	kindGeneric = 35 // an event that may be longer
 
-	eventSelectionClear   = 29
-	eventSelectionRequest = 30
-	eventSelectionNotify  = 31
-	eventPropertyNotify   = 28
-
-	replyError = 0
-	replyReply = 1
-
-	atomAtom    = 4 // predefined atoms
-	atomInteger = 19
-	atomString  = 31
-
-	inputOnly          = 2
-	valueEventMask     = 0x800
-	maskPropertyChange = 0x400000
+	opInternAtom    = 16
+	opGetInputFocus = 43
 )
 
 // setupTime bounds the first talk with a display.
@@ -42,16 +27,20 @@ const setupTime = 5 * time.Second
 // maxReply bounds what a display says at once, in bytes.
 const maxReply = 1 << 20
 
-// xconn is a connection to a display.
-type xconn struct {
+// Conn is a connection to a display.
+type Conn struct {
+	// Root is the window of the first screen, Window a number for one of our own, and
+	// MinKey and MaxKey are the keycodes there are.
+	Root, Window   uint32
+	MinKey, MaxKey byte
+
 	conn   net.Conn
-	root   uint32
-	window uint32
 	sent   uint16   // requests, as the display counts them
 	events [][]byte // that came while a reply was awaited
 }
 
-func dialX11(getenv func(string) string) (*xconn, error) {
+// Dial connects to the display that DISPLAY names.
+func Dial(getenv func(string) string) (*Conn, error) {
 	network, address, number, err := display(getenv("DISPLAY"))
 	if err != nil {
 		return nil, err
@@ -60,7 +49,7 @@ func dialX11(getenv func(string) string) (*xconn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the screen: %w", err)
 	}
-	c := &xconn{conn: conn}
+	c := &Conn{conn: conn}
 	if err := c.setup(cookie(getenv, number)); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connecting to the screen: %w", err)
@@ -71,7 +60,7 @@ func dialX11(getenv func(string) string) (*xconn, error) {
 // pad is the number of bytes up to the next multiple of four.
 func pad(n int) int { return -n & 3 }
 
-func (c *xconn) setup(cookie []byte) error {
+func (c *Conn) setup(cookie []byte) error {
 	if err := c.conn.SetDeadline(time.Now().Add(setupTime)); err != nil {
 		return err
 	}
@@ -104,18 +93,19 @@ func (c *xconn) setup(cookie []byte) error {
 	if len(body) < 32 {
 		return errors.New("the display's greeting is too short")
 	}
-	c.window = binary.LittleEndian.Uint32(body[4:]) // the first of the ids that are ours
+	c.Window = binary.LittleEndian.Uint32(body[4:]) // the first of the ids that are ours
+	c.MinKey, c.MaxKey = body[26], body[27]
 	vendor := int(binary.LittleEndian.Uint16(body[16:]))
 	screen := 32 + vendor + pad(vendor) + 8*int(body[21])
 	if body[20] == 0 || len(body) < screen+4 {
 		return errors.New("the display has no screen")
 	}
-	c.root = binary.LittleEndian.Uint32(body[screen:])
+	c.Root = binary.LittleEndian.Uint32(body[screen:])
 	return c.conn.SetDeadline(time.Time{})
 }
 
-// request sends a request: words of four bytes, then bytes.
-func (c *xconn) request(op, detail byte, words []uint32, data []byte) error {
+// Request sends a request: words of four bytes, then bytes.
+func (c *Conn) Request(op, detail byte, words []uint32, data []byte) error {
 	length := 1 + len(words) + (len(data)+pad(len(data)))/4
 	msg := make([]byte, 0, 4*length)
 	defer func() { clear(msg) }()
@@ -135,13 +125,12 @@ func (c *xconn) request(op, detail byte, words []uint32, data []byte) error {
 }
 
 // read takes one event, reply or error.
-func (c *xconn) read() ([]byte, error) {
+func (c *Conn) read() ([]byte, error) {
 	msg := make([]byte, 32)
 	if _, err := io.ReadFull(c.conn, msg); err != nil {
 		return nil, fmt.Errorf("reading from the screen: %w", err)
 	}
-	const generic = 35 // an event that may be longer
-	if kind := msg[0] & 0x7f; kind == replyReply || kind == generic {
+	if kind := msg[0] & 0x7f; kind == kindReply || kind == kindGeneric {
 		more := 4 * uint64(binary.LittleEndian.Uint32(msg[4:]))
 		if more > maxReply {
 			return nil, errors.New("reading from the screen: it says too much")
@@ -154,8 +143,8 @@ func (c *xconn) read() ([]byte, error) {
 	return msg, nil
 }
 
-// event returns the next event. Errors of the display are of windows that are gone.
-func (c *xconn) event() ([]byte, error) {
+// Event returns the next event. Errors of the display are of windows that are gone.
+func (c *Conn) Event() ([]byte, error) {
 	if len(c.events) > 0 {
 		next := c.events[0]
 		c.events = c.events[1:]
@@ -166,24 +155,24 @@ func (c *xconn) event() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kind := msg[0] & 0x7f; kind != replyError && kind != replyReply {
+		if kind := msg[0] & 0x7f; kind != kindError && kind != kindReply {
 			return msg, nil
 		}
 	}
 }
 
-// reply returns the reply to the request that was sent last, and keeps the events
+// Reply returns the reply to the request that was sent last, and keeps the events
 // before it.
-func (c *xconn) reply() ([]byte, error) {
+func (c *Conn) Reply() ([]byte, error) {
 	for {
 		msg, err := c.read()
 		if err != nil {
 			return nil, err
 		}
 		switch msg[0] & 0x7f {
-		case replyReply:
+		case kindReply:
 			return msg, nil
-		case replyError:
+		case kindError:
 			// An earlier request's is of a window that is gone.
 			if binary.LittleEndian.Uint16(msg[2:]) == c.sent {
 				return nil, fmt.Errorf("the screen refused a request: error %d", msg[1])
@@ -194,14 +183,36 @@ func (c *xconn) reply() ([]byte, error) {
 	}
 }
 
-// atom returns the number of a name.
-func (c *xconn) atom(name string) (uint32, error) {
-	if err := c.request(opInternAtom, 0, []uint32{uint32(len(name))}, []byte(name)); err != nil {
+// Atom returns the number of a name.
+func (c *Conn) Atom(name string) (uint32, error) {
+	if err := c.Request(opInternAtom, 0, []uint32{uint32(len(name))}, []byte(name)); err != nil {
 		return 0, err
 	}
-	r, err := c.reply()
+	r, err := c.Reply()
 	if err != nil {
 		return 0, err
 	}
 	return binary.LittleEndian.Uint32(r[8:]), nil
 }
+
+// Sync waits until the display has done what was asked for.
+func (c *Conn) Sync() error {
+	if err := c.Request(opGetInputFocus, 0, nil, nil); err != nil {
+		return err
+	}
+	_, err := c.Reply()
+	return err
+}
+
+// Pending returns the events that have come, and forgets them.
+func (c *Conn) Pending() [][]byte {
+	all := c.events
+	c.events = nil
+	return all
+}
+
+// SetReadDeadline bounds the waiting for events and replies.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// Close ends the connection.
+func (c *Conn) Close() { _ = c.conn.Close() }
