@@ -19,6 +19,10 @@ type SafeTransaction struct {
 	Refund bool
 }
 
+// SafeType is the primary type of a Safe's transaction as typed data, which is what
+// the Safe checks a signature by.
+const SafeType = "SafeTx"
+
 // safeKeys are those of signer/core.GnosisSafeTx that Clef reads.
 func safeKeys() []string {
 	return []string{

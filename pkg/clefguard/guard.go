@@ -226,6 +226,11 @@ func request(qube string, from clefcall.Preamble, use *clefapi.Use) rules.ClefRe
 	if s := use.Safe; s != nil {
 		r.Unbound = s.Delegate || s.Refund
 	}
+	// As typed data the contract is all that is bound, which is the Safe itself:
+	// nothing of what is taken out of it.
+	if t := use.Typed; t != nil && t.PrimaryType == clefapi.SafeType {
+		r.Unbound = true
+	}
 	return r
 }
 

@@ -142,6 +142,33 @@ func TestAttackASafesDelegateCallOrRefundEvadesNoBound(t *testing.T) {
 	}
 }
 
+// The same as typed data is a transaction of the Safe that any method of signing gives.
+func TestAttackASafesTransactionAsTypedDataEvadesNoBound(t *testing.T) {
+	t.Parallel()
+	typed := func(primary, operation string) string {
+		return `{"types":{"EIP712Domain":[{"name":"chainId","type":"uint256"},{"name":"verifyingContract","type":"address"}],"` + primary +
+			`":[{"name":"to","type":"address"},{"name":"operation","type":"uint8"}]},"primaryType":"` + primary +
+			`","domain":{"chainId":"1","verifyingContract":"` + to + `"},"message":{"to":"` + accountB + `","operation":"` + operation + `"}}`
+	}
+	hexed := func(text string) string { return fmt.Sprintf("0x%x", text) }
+	for name, row := range map[string]struct {
+		keys, method, params string
+		allowed              bool
+	}{
+		"a delegate call, to":             {"to = [\"" + to + "\"]\n", "account_signTypedData", `["` + accountA + `",` + typed("SafeTx", "1") + `]`, false},
+		"a call, to":                      {"to = [\"" + to + "\"]\n", "account_signTypedData", `["` + accountA + `",` + typed("SafeTx", "0") + `]`, false},
+		"a delegate call, by signData":    {"to = [\"" + to + "\"]\n", "account_signData", `["data/typed","` + accountA + `","` + hexed(typed("SafeTx", "1")) + `"]`, false},
+		"a delegate call, no bound":       {"", "account_signTypedData", `["` + accountA + `",` + typed("SafeTx", "1") + `]`, true},
+		"something else for the contract": {"to = [\"" + to + "\"]\n", "account_signTypedData", `["` + accountA + `",` + typed("Vote", "1") + `]`, true},
+	} {
+		w := vault(t, "[[clef.rule]]\nqube = \"work\"\nmethods = [\""+row.method+"\"]\n"+row.keys+"decision = \"allow\"\n")
+		got := w.ask(t, "", req(row.method, row.params))
+		if (len(w.clef.got) == 1) != row.allowed {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func TestAListShowsWhatTheRulesShow(t *testing.T) {
 	t.Parallel()
 	w := vault(t, allowSome)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -159,8 +160,12 @@ func data(use *clefapi.Use) (deed string, details []consent.Line) {
 			add("Kind", "a PERMIT: whoever holds it can take tokens")
 		case strings.HasSuffix(t.PrimaryType, "WithAuthorization"): // EIP-3009
 			add("Kind", "a PAYMENT: whoever holds it can have the tokens sent")
-		case t.PrimaryType == "SafeTx":
-			add("Kind", "a TRANSACTION of a Safe: whoever holds it can have it executed")
+		case t.PrimaryType == clefapi.SafeType:
+			kind := "a TRANSACTION of a Safe: whoever holds it can have it executed"
+			if !slices.ContainsFunc(t.Fields, func(f clefapi.Argument) bool { return f.Name == "operation" && f.Value == "0" }) {
+				kind = "a DELEGATE CALL of a Safe: its code can do anything with the Safe"
+			}
+			add("Kind", kind)
 		}
 		add("Domain", strings.TrimSpace(t.Name+" "+t.Version))
 		add("Contract", use.To.Checksummed())
