@@ -95,7 +95,12 @@ func look(cmd *cobra.Command) overview {
 	if state, err := consentState(cmd); note(err) {
 		o.Grants, o.Holds = append(o.Grants, state.Grants...), append(o.Holds, state.Holds...)
 	}
-	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), io.Discard)
+	var notes strings.Builder
+	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), &notes)
+	// With one log unread, nothing in the other does not mean that there was nothing.
+	for line := range strings.Lines(notes.String()) {
+		o.Unknown = append(o.Unknown, strings.TrimPrefix(strings.TrimSpace(line), "splitvault: "))
+	}
 	if err != nil {
 		o.NoLog = err.Error()
 	} else {
@@ -146,7 +151,7 @@ func (o overview) writeText(out io.Writer) error {
 	case o.NoLog != "":
 		fmt.Fprintf(&b, "What was refused is not known: %s\n", o.NoLog)
 	case len(o.Refusals) == 0:
-		b.WriteString("Nothing was refused in a day.\n")
+		b.WriteString("Nothing was refused in a day, as far as the logs can be read.\n")
 	default:
 		b.WriteString("Refused last:\n")
 	}

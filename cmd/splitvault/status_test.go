@@ -54,7 +54,7 @@ clef  off as a client
 work has calls of pass open: 2
 No grants: every prompt is asked.
 mail: paused until it is ended
-Nothing was refused in a day.
+Nothing was refused in a day, as far as the logs can be read.
 Not found out: no bus
 `
 	if b.String() != want {
