@@ -265,7 +265,7 @@ func TestARealFullDisk(t *testing.T) {
 func TestAConfinedGuardRecords(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	cmd, out := p.writer(t, "LINES=50", "CONFINE=1")
+	cmd, out := p.writer(t, "LINES=50", confined)
 	if err := cmd.Run(); err != nil || out.String() != "failed 0\n" {
 		t.Fatalf("%v: %s", err, out)
 	}
