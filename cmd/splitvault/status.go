@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -95,11 +96,11 @@ func look(cmd *cobra.Command) overview {
 	if state, err := consentState(cmd); note(err) {
 		o.Grants, o.Holds = append(o.Grants, state.Grants...), append(o.Holds, state.Holds...)
 	}
-	var notes strings.Builder
-	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), &notes)
-	// With one log unread, nothing in the other does not mean that there was nothing.
-	for line := range strings.Lines(notes.String()) {
-		o.Unknown = append(o.Unknown, strings.TrimPrefix(strings.TrimSpace(line), "splitvault: "))
+	r, err := readRecords(cmd.Context(), time.Now().Add(-refusalTime), io.Discard)
+	// In a vault the file has it all, and a client has none; one that cannot be read
+	// may have what the journal has lost.
+	if r.noFile != nil && err == nil && !errors.Is(r.noFile, auditlog.ErrNoFile) {
+		o.Unknown = append(o.Unknown, r.noFile.Error())
 	}
 	if err != nil {
 		o.NoLog = err.Error()

@@ -28,12 +28,14 @@ import (
 
 var (
 	// ErrDown says that nothing listens there.
+	//lint:ignore ST1005 Clef is a name
 	ErrDown = errors.New("Clef does not listen") //nolint:staticcheck // a name
 	// ErrNotClef says that what listens there is not Clef.
 	ErrNotClef = errors.New("what listens is not Clef")
 	// ErrLoop says that what listens there is this qube's own relay.
 	ErrLoop = errors.New("this qube is client and vault: what listens is splitvault's own relay")
 	// ErrBroken says that Clef did not answer a request, or not as it should.
+	//lint:ignore ST1005 Clef is a name
 	ErrBroken = errors.New("Clef gave no answer") //nolint:staticcheck // a name
 )
 

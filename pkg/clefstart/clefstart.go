@@ -34,11 +34,14 @@ const (
 // The reasons for which Clef is not up. Each is told to the client qube, after
 // "signer not ready: ".
 var (
-	ErrNoSession    = errors.New("no session of its user to start Clef in")
+	ErrNoSession = errors.New("no session of its user to start Clef in")
+	//lint:ignore ST1005 Clef is a name
 	ErrNotInstalled = errors.New("Clef is not installed") //nolint:staticcheck // a name
-	ErrCrashed      = errors.New("Clef ended")            //nolint:staticcheck // a name
-	ErrLocked       = errors.New("unlock Clef")
+	//lint:ignore ST1005 Clef is a name
+	ErrCrashed = errors.New("Clef ended") //nolint:staticcheck // a name
+	ErrLocked  = errors.New("unlock Clef")
 	// ErrElsewhere: Clef is on another machine, and does not answer.
+	//lint:ignore ST1005 Clef is a name
 	ErrElsewhere = errors.New("Clef does not answer") //nolint:staticcheck // a name
 )
 
