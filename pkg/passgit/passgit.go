@@ -138,7 +138,10 @@ func (r repository) run(stdin []byte, args ...string) ([]byte, error) {
 	var out, errOut head
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A git that is killed leaves its lock behind, and nobody can commit any more until it is
+	// removed by hand. So it is asked to end, and ends its step, which takes milliseconds,
+	// should this process be killed.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Run(); err != nil {
 		if r.ctx.Err() != nil {
 			err = errors.Join(err, context.Cause(r.ctx))

@@ -255,6 +255,32 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// What a writer that was killed has left goes when it is old, and nothing else does.
+func TestWhatADeadWriterLeftIsCleared(t *testing.T) {
+	t.Parallel()
+	dir, store := world(t)
+	put(t, dir, "work/.splitvault-old", "half")
+	put(t, dir, "work/.splitvault-new", "half")
+	put(t, dir, "work/.other", "x")
+	if err := os.Symlink("../.gpg-id", filepath.Join(dir, "work/.splitvault-link")); err != nil {
+		t.Fatal(err)
+	}
+	hour := time.Now().Add(-time.Hour)
+	for _, name := range []string{".splitvault-old", ".other", "mail.gpg"} {
+		if err := os.Chtimes(filepath.Join(dir, "work", name), hour, hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Write("work/new", []byte("new"), false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{".splitvault-old": false, ".splitvault-new": true, ".splitvault-link": true, ".other": true, "mail.gpg": true, "new.gpg": true} {
+		if _, err := os.Lstat(filepath.Join(dir, "work", name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Of twenty that write the same new entry one wins, and what it wrote is whole.
 func TestOneWriterWins(t *testing.T) {
 	t.Parallel()

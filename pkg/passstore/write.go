@@ -102,7 +102,8 @@ func (s *Store) Write(name entryname.Name, message []byte, replace bool) (err er
 		return err
 	}
 	defer dir.Close()
-	temporary := ".splitvault-" + hex.EncodeToString(random())
+	sweep(dir)
+	temporary := temporaryPrefix + hex.EncodeToString(random())
 	if err := create(dir, temporary, message); err != nil {
 		return fmt.Errorf("writing the entry %q: %w", name, err)
 	}
