@@ -91,8 +91,8 @@ clef:
 
 # What we judge against what the real Clef's own decoder reads
 [group('test')]
-clef-decoder:
-    cd test/clef && go vet ./... && go test -count=1 ./... && go test -run '^$' -fuzz FuzzRequests -fuzztime 5s .
+clef-decoder time='5s':
+    cd test/clef && go vet ./... && go test -count=1 ./... && go test -run '^$' -fuzz FuzzRequests -fuzztime {{ quote(time) }} .
 
 # Unit tests
 [group('test')]
@@ -104,27 +104,34 @@ unit: clef
 race: clef
     CGO_ENABLED=1 {{ gotest }} -race $({{ plain }})
 
-# Every fuzz target for TIME each
+# Every fuzz target for TIME each, or those that match ONLY (`FuzzParse .*/rules`)
 [group('test')]
-fuzz time='5s':
+fuzz time='5s' only='.':
     #!/usr/bin/env bash
     set -euo pipefail
-    targets=$(go test -list '^Fuzz' $({{ plain }}) | awk '/^Fuzz/ {name[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $2; n = 0}')
+    targets=$(go test -list '^Fuzz' $({{ plain }}) | awk '/^Fuzz/ {name[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $2; n = 0}' | { grep -E {{ quote(only) }} || true; })
     [ -n "$targets" ] || { echo 'no fuzz target found' >&2; exit 1; }
     try() { go test -run '^$' -fuzz "^$1\$" -fuzztime "$3" "$2" </dev/null 2>&1 | tee "$log"; }
-    log=$(mktemp)
+    failed='' log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     while read -r name package; do
         try "$name" "$package" {{ quote(time) }} && continue
         # Go may take the end of the time itself for a failure, in a slow target. Then
         # no input is written down, and it must get through without a clock.
-        grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log" && try "$name" "$package" 200x || exit 1
+        grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log" && try "$name" "$package" 200x || failed+="  $name $package"$'\n'
     done <<<"$targets"
+    [ -z "$failed" ] || { printf 'failed:\n%s' "$failed" >&2; exit 1; }
 
-# Ten minutes of each fuzz target, two hours and more in all; findings are written to testdata/fuzz
+# Ten minutes of each fuzz target, a night in all; goes on after a finding, which is written to testdata/fuzz
 [group('test')]
-fuzz-long time='10m':
-    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} fuzz {{ quote(time) }}
+fuzz-long time='10m' only='.':
+    #!/usr/bin/env bash
+    set -uo pipefail
+    just() { {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} "$@"; }
+    failed=0
+    just fuzz {{ quote(time) }} {{ quote(only) }} || failed=1
+    [ {{ quote(only) }} != . ] || just clef-decoder {{ quote(time) }} || failed=1
+    exit $failed
 
 # The built programs against real ssh, git and the qrexec emulator
 [group('test')]

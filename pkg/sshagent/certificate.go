@@ -72,7 +72,7 @@ func parseCertificate(c *cursor, s spec) (cert *Certificate, size int, ok bool) 
 	cert.fields = before[:len(before)-len(c.rest)]
 	cert.Serial = c.uint64()
 	cert.Type = CertType(c.uint32())
-	cert.KeyID = string(c.string())
+	cert.KeyID = c.text()
 	untrustedPrincipals := cursor{rest: c.string()}
 	cert.ValidAfter = c.uint64()
 	cert.ValidBefore = c.uint64()
@@ -107,7 +107,7 @@ func names(c cursor) ([]string, bool) {
 		if len(list) == maxPrincipals {
 			return nil, false
 		}
-		list = append(list, string(c.string()))
+		list = append(list, c.text())
 	}
 	return list, !c.bad
 }
@@ -118,7 +118,7 @@ func options(c cursor) ([]Option, bool) {
 		if len(list) == maxPrincipals {
 			return nil, false
 		}
-		list = append(list, Option{Name: string(c.string()), Data: c.string()})
+		list = append(list, Option{Name: c.text(), Data: c.string()})
 	}
 	return list, !c.bad
 }

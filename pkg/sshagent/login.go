@@ -1,5 +1,7 @@
 package sshagent
 
+import "bytes"
+
 // Methods of a login.
 const (
 	MethodPublicKey = "publickey"
@@ -44,6 +46,9 @@ func parseLogin(untrustedData []byte, k Key, flags uint32) (login *Login, userau
 	}
 	if string(service) != serviceConnection {
 		return nil, true, "authentication for another service than ssh-connection"
+	}
+	if bytes.IndexByte(user, 0) >= 0 {
+		return nil, true, "authentication of a user whose name has a NUL byte"
 	}
 	method := ""
 	switch string(untrustedMethod) {

@@ -49,7 +49,9 @@ func TestLoginsMustBeExact(t *testing.T) {
 		{"no session id", bend(plain, func(p *loginParts) { p.session = "" }), false},
 		{"session id without a length, as old servers want", plain.bytes()[4:], false},
 		{"no user", bend(plain, func(p *loginParts) { p.user = "" }), true},
-		{"user with a newline and markup", bend(plain, func(p *loginParts) { p.user = "root\n<b>\x00" }), true},
+		{"user with a newline and markup", bend(plain, func(p *loginParts) { p.user = "root\n<b>" }), true},
+		{"user with a zero byte at its end, which is no part of the name to OpenSSH", bend(plain, func(p *loginParts) { p.user = "git\x00" }), false},
+		{"user with a zero byte", bend(plain, func(p *loginParts) { p.user = "g\x00t" }), false},
 		{"message 51", bend(plain, func(p *loginParts) { p.kind = "\x33" }), false},
 		{"service of pam_ssh_agent_auth", bend(plain, func(p *loginParts) { p.service = "pam_ssh_agent_auth" }), false},
 		{"service ssh-userauth", bend(plain, func(p *loginParts) { p.service = "ssh-userauth" }), false},
@@ -153,6 +155,7 @@ func TestFileSignaturesMustBeExact(t *testing.T) {
 		{"git", "SSHSIG" + str("git", "", "sha512", h64), true},
 		{"file with sha256", "SSHSIG" + str("file", "", "sha256", h32), true},
 		{"no namespace", "SSHSIG" + str("", "", "sha512", h64), false},
+		{"namespace with a zero byte", "SSHSIG" + str("git\x00", "", "sha512", h64), false},
 		{"reserved in use", "SSHSIG" + str("git", "x", "sha512", h64), false},
 		{"md5", "SSHSIG" + str("git", "", "md5", "hhhhhhhhhhhhhhhh"), false},
 		{"sha512 of 32 bytes", "SSHSIG" + str("git", "", "sha512", h32), false},
@@ -197,6 +200,7 @@ func TestCertificatesToBeSigned(t *testing.T) {
 			"a byte more":              append(bytes.Clone(data), 0),
 			"cut":                      data[:len(data)-1],
 			"of an unknown format":     bytes.Replace(data, []byte("-cert-v01@"), []byte("-cert-v02@"), 1),
+			"key ID with a zero byte":  bytes.Replace(data, []byte(str("id")), []byte(str("i\x00")), 1),
 			"naming another authority": certify(blob, keys[sshagent.FormatECDSA256])[:len(data)],
 		} {
 			if got := sshagent.ParseSignData(bent, k, 0); got.Kind != sshagent.KindRaw {

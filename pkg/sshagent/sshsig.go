@@ -16,15 +16,15 @@ type SSHSIG struct {
 // judged by today's rules.
 func parseSSHSIG(untrustedData []byte) *SSHSIG {
 	c := cursor{rest: untrustedData[len(sshsigMagic):]}
-	namespace, reserved, alg, hash := c.string(), c.string(), c.string(), c.string()
+	namespace, reserved, alg, hash := c.text(), c.string(), c.string(), c.string()
 	if !c.done() || len(namespace) == 0 || len(reserved) != 0 {
 		return nil
 	}
 	switch {
 	case string(alg) == "sha256" && len(hash) == 32:
-		return &SSHSIG{Namespace: string(namespace), HashAlg: "sha256", Hash: hash}
+		return &SSHSIG{Namespace: namespace, HashAlg: "sha256", Hash: hash}
 	case string(alg) == "sha512" && len(hash) == 64:
-		return &SSHSIG{Namespace: string(namespace), HashAlg: "sha512", Hash: hash}
+		return &SSHSIG{Namespace: namespace, HashAlg: "sha512", Hash: hash}
 	default:
 		return nil
 	}

@@ -1,6 +1,9 @@
 package sshagent
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // cursor reads the data types of [RFC4251] section 5 from untrusted bytes. The
 // first read that does not fit makes it bad for good; reads then give zero
@@ -46,6 +49,16 @@ func (c *cursor) uint64() uint64 {
 // string gives the bytes of a string (length, then that many bytes).
 func (c *cursor) string() []byte {
 	return c.take(uint64(c.uint32()))
+}
+
+// text gives a string that is a name. OpenSSH reads names as C does, to a NUL byte:
+// "root" and "root\x00" are one user to it, and would be two to our rules.
+func (c *cursor) text() string {
+	b := c.string()
+	if bytes.IndexByte(b, 0) >= 0 {
+		c.bad = true
+	}
+	return string(b)
 }
 
 // mpint checks a positive integer in its one permitted spelling and gives the

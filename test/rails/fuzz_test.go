@@ -27,7 +27,7 @@ var (
 // in its corpus, and "just fuzz" needs something to begin with.
 func TestEveryParserHasAFuzzTargetWithACorpus(t *testing.T) {
 	found := 0
-	for _, root := range []string{"../../pkg", "../../daemons", "../../cmd"} {
+	for _, root := range []string{"../../pkg", "../../daemons", "../../cmd", "../openssh"} {
 		err := filepath.WalkDir(root, func(dir string, d os.DirEntry, err error) error {
 			if err != nil || !d.IsDir() || d.Name() == "testdata" {
 				return err

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func Start(tb testing.TB) *Agent {
 	a := &Agent{Socket: filepath.Join(dir, "agent.sock"), Dir: dir}
 	cmd := exec.Command("ssh-agent", "-D", "-a", a.Socket)
 	cmd.Env = a.environ()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a fuzzing worker may be killed
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		tb.Fatal(err)
