@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,9 +22,13 @@ func newDoctor() *cobra.Command {
 			"In a client it makes one harmless call to the vault: it lists the keys.\n" +
 			"In a vault it looks at the rules, at whether a person can be asked, at the agent\n" +
 			"and at the audit file; it shows no prompt.\n\n" +
+			"Where nobody answers a call it gives up after a minute, or after --wait TIME.\n\n" +
 			"Exit code: 0 all is well, 1 there is a problem, 2 cannot tell.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.Wait <= 0 {
+				return errors.New("--wait: want a time above zero, such as 10s")
+			}
 			report := doctor.Run(cmd.Context(), doctor.System{}, opts)
 			var err error
 			if asJSON {
@@ -44,6 +50,7 @@ func newDoctor() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&opts.Client, "client", false, "examine as client, whatever is set up")
 	cmd.Flags().BoolVar(&opts.Vault, "vault", false, "examine as vault, whatever is set up")
+	cmd.Flags().DurationVar(&opts.Wait, "wait", time.Minute, "how long to wait for the vault, and for the person asked there or by dom0")
 	cmd.Flags().BoolVarP(&opts.Verbose, "verbose", "v", false, "name the keys, not only their number")
 	return cmd
 }

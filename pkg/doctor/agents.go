@@ -82,7 +82,7 @@ func (d *diagnosis) keys(ctx context.Context, paths []string) Result {
 	for _, path := range paths {
 		more, err := d.list(ctx, path, agentTime)
 		if err != nil {
-			return problem("agent", err.Error(), d.here("SSH_AUTH_SOCK=%s ssh-add -l   (if that hangs or fails, start that agent anew)", path))
+			return problem("agent", fmt.Sprintf("the agent at %s does not tell its keys: %v", path, err), d.here("SSH_AUTH_SOCK=%s ssh-add -l   (if that hangs or fails, start that agent anew)", path))
 		}
 		keys = append(keys, more...)
 	}
@@ -117,7 +117,7 @@ func (d *diagnosis) services(ctx context.Context) map[string]string {
 	if d.manager != nil {
 		return d.manager
 	}
-	if out, err := d.env.Run(ctx, "systemctl", "--user", "show-environment"); err == nil && out.Exit == 0 {
+	if out, err := d.run(ctx, "systemctl", "--user", "show-environment"); err == nil && out.Exit == 0 {
 		d.manager = pairs(out.Stdout)
 	}
 	return d.manager

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	callTime  = 60 * time.Second // a person may have to answer dom0, and the vault to start
-	agentTime = 5 * time.Second  // for an agent of this qube
+	callTime  = time.Minute     // a person may have to answer dom0, and the vault to start
+	agentTime = 5 * time.Second // for an agent of this qube
 )
 
 // errNoAnswer says that an agent took the request and did not answer in time.
@@ -25,11 +25,10 @@ var errNoAnswer = errors.New("no answer")
 // it calls the service once more, to learn the reason: an agent has but one word
 // for every refusal.
 func (d *diagnosis) call(ctx context.Context) (Result, bool) {
-	keys, err := d.list(ctx, d.socketPath(), callTime)
+	keys, err := d.list(ctx, d.socketPath(), d.opts.Wait)
 	switch {
 	case errors.Is(err, errNoAnswer):
-		return problem("call", "no answer in a minute: a question is open in dom0, or the vault hangs while starting",
-			dom0("look for a question window; then: qvm-check --running VAULT")), false
+		return d.noAnswer("call"), false
 	case err != nil:
 		return d.reason(ctx, err), false
 	case len(keys) == 0:
@@ -42,6 +41,13 @@ func (d *diagnosis) call(ctx context.Context) (Result, bool) {
 		text += names(keys)
 	}
 	return ok("call", "%s", text), true
+}
+
+// noAnswer is the result of a call that nobody answered.
+func (d *diagnosis) noAnswer(check string) Result {
+	return problem(check, fmt.Sprintf("no answer within %v: a question is open in dom0 or in the vault, or the vault hangs while starting", d.opts.Wait),
+		dom0("look for a question window; then: qvm-check --running VAULT"),
+		Step{Where: "vault", Do: "look for a question window; then: splitvault doctor --vault"})
 }
 
 // list asks an agent for its keys, and waits no longer than that.
@@ -87,9 +93,12 @@ func (d *diagnosis) reason(ctx context.Context, listErr error) Result {
 				d.here("systemctl --user cat splitvault-ssh@.service   (correct the drop-in)"))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Wait)
 	defer cancel()
-	outcome := d.env.Call(ctx, client, target, service)
+	_, outcome := d.env.Call(ctx, client, target, service)
+	if errors.Is(outcome.Err, context.DeadlineExceeded) {
+		return d.noAnswer("call")
+	}
 	if outcome.Err == nil && outcome.Signal == 0 && outcome.Code == 0 {
 		return problem("call", fmt.Sprintf("the vault was reached, and refused: its rules, or no agent there (%v)", listErr),
 			Step{Where: "vault", Do: "splitvault doctor"},
@@ -104,11 +113,11 @@ func (d *diagnosis) reason(ctx context.Context, listErr error) Result {
 			dom0("journalctl -b -u qubes-qrexec-policy-daemon | grep %s   (what was refused, and why)", bare(service)),
 			dom0("grep -rn %s /etc/qubes/policy.d; qvm-check --running VAULT", bare(service)))
 	case "no-service":
-		return problem("call", text,
+		return problem("call", "the vault does not know the service: "+text,
 			Step{Where: "template", Do: "install splitvault in the vault's template, then shut that template down"},
 			dom0("qvm-shutdown --wait VAULT && qvm-start VAULT"))
 	default:
-		return problem("call", text)
+		return problem("call", "the call failed: "+text)
 	}
 }
 
@@ -124,7 +133,7 @@ func (d *diagnosis) unitEnvironment(ctx context.Context) map[string]string {
 		}
 	}
 	merge(d.manager)
-	if out, err := d.env.Run(ctx, "systemctl", "--user", "show", "-P", "Environment", "splitvault-ssh@doctor.service"); err == nil {
+	if out, err := d.run(ctx, "systemctl", "--user", "show", "-P", "Environment", "splitvault-ssh@doctor.service"); err == nil {
 		merge(pairs(strings.ReplaceAll(out.Stdout, " ", "\n")))
 	}
 	if file, err := d.env.ReadFile(filepath.Join(d.runtime(), "splitvault", "env")); err == nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 const (
 	clefName  = "splitvault-clef"
 	clefUnit  = clefName + ".socket"
+	clefUnit6 = clefName + "6.socket"
 	clefIPC   = clefName + "-ipc.socket"
 	clefRelay = "/usr/lib/splitvault/clef-relay"
 )
@@ -56,12 +58,25 @@ func (d *diagnosis) clefPrograms(context.Context) (Result, bool) {
 // without it.
 func (d *diagnosis) clefPort(ctx context.Context) (Result, bool) {
 	r, _ := d.socket(ctx, "clef-port", clefUnit, "8550")
-	if strings.Contains(r.Text, "failed: \"resources\"") {
-		r.Text = "something else listens on port 8550, so that " + clefUnit + " cannot"
-		r.Fix = []Step{d.here("ss -ltnp 'sport = :8550'   (shows what it is; stop it)"), d.here("systemctl --user restart %s", clefUnit)}
+	if !taken(r) {
+		return r, true
 	}
-	return r, true
+	return problem("clef-port", "something else listens on port 8550, so that "+clefUnit+" cannot",
+		d.here("ss -ltnp 'sport = :8550'   (shows what it is; stop it)"), d.here("systemctl --user restart %s", clefUnit)), true
 }
+
+// clefPort6 looks at the same port over IPv6, which "localhost" may mean as well.
+// Where there is no IPv6, nothing is missed.
+func (d *diagnosis) clefPort6(ctx context.Context) (Result, bool) {
+	if r, _ := d.socket(ctx, "clef-port6", clefUnit6, "8550"); !taken(r) {
+		return Result{}, true
+	}
+	return problem("clef-port6", "something else listens on port 8550 of [::1]: programs that call localhost may reach it in place of the vault",
+		d.here("ss -ltnp 'sport = :8550'   (shows what it is; stop it)"), d.here("systemctl --user restart %s", clefUnit6)), true
+}
+
+// taken tells whether a unit failed for want of its port.
+func taken(r Result) bool { return strings.Contains(r.Text, "failed: \"resources\"") }
 
 func (d *diagnosis) clefSocket(ctx context.Context) (Result, bool) {
 	return d.socket(ctx, "clef-socket", clefIPC, d.clefPath())
@@ -115,6 +130,9 @@ func (d *diagnosis) clefTarget(ctx context.Context) (Result, bool) {
 // clefCall has Clef tell its version, through all that is between.
 func (d *diagnosis) clefCall(ctx context.Context) (Result, bool) {
 	reply, err := d.clefVersion(ctx)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return d.noAnswer("clef-call"), true
+	}
 	if err != nil {
 		return problem("clef-call", fmt.Sprintf("the relay does not answer: %v", err), d.here("journalctl --user -t splitvault-clef-relay")), true
 	}
@@ -133,14 +151,15 @@ func (d *diagnosis) clefCall(ctx context.Context) (Result, bool) {
 }
 
 func (d *diagnosis) clefVersion(ctx context.Context) (jsonrpc.Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	deadline := time.Now().Add(d.opts.Wait)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	conn, err := d.env.Dial(ctx, d.clefPath())
 	if err != nil {
 		return jsonrpc.Reply{}, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(callTime)); err != nil {
+	if err := conn.SetDeadline(deadline); err != nil {
 		return jsonrpc.Reply{}, err
 	}
 	if _, err := io.WriteString(conn, `{"jsonrpc":"2.0","id":"doctor","method":"account_version"}`); err != nil {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -75,6 +76,13 @@ func TestFailuresOfClef(t *testing.T) {
 			},
 			"clef-port", Problem,
 			[]string{"something else listens on port 8550", "[work] ss -ltnp", "[work] systemctl --user restart splitvault-clef.socket"},
+		},
+		{
+			"another program has the port of IPv6", func(f *fake) {
+				f.runs[strings.Replace(showClef, "clef.", "clef6.", 1)] = Output{Stdout: "LoadState=loaded\nActiveState=failed\nResult=resources\n"}
+			},
+			"clef-port6", Problem,
+			[]string{"[::1]", "[work] ss -ltnp", "[work] systemctl --user restart splitvault-clef6.socket"},
 		},
 		{"the node is gone", func(f *fake) { delete(f.files, ipcPath) }, "clef-node", Problem, []string{"[work] systemctl --user restart splitvault-clef-ipc.socket"}},
 		{

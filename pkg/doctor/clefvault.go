@@ -74,7 +74,7 @@ func (d *diagnosis) clefSigner(ctx context.Context) (Result, bool) {
 		return problem("clef", "this qube is client and vault of Clef: where its Clef should listen, its own relay does",
 			dom0("qvm-service %s %s off", d.self(), clefName), d.restart()), true
 	}
-	state, err := d.env.Run(ctx, "systemctl", "--user", "is-active", clefBackend)
+	state, err := d.run(ctx, "systemctl", "--user", "is-active", clefBackend)
 	switch active := err == nil && strings.TrimSpace(state.Stdout) == "active"; {
 	case active && d.clefLocked(ctx):
 		return warning("clef", "Clef runs, and does not listen yet", d.here("unlock it, in its window")), true

@@ -54,7 +54,7 @@ func (d *diagnosis) unit(ctx context.Context) (Result, bool) {
 
 // socket asks the user's systemd about a socket unit, which listens at path.
 func (d *diagnosis) socket(ctx context.Context, check, name, path string) (Result, bool) {
-	out, err := d.env.Run(ctx, "systemctl", "--user", "show", "-p", "LoadState,ActiveState,Result,ConditionResult,NRefused", name)
+	out, err := d.run(ctx, "systemctl", "--user", "show", "-p", "LoadState,ActiveState,Result,ConditionResult,NRefused", name)
 	if err != nil || out.Exit != 0 {
 		return unknown(check, "the user's systemd does not answer", d.here("systemctl --user status")), false
 	}
@@ -76,8 +76,8 @@ func (d *diagnosis) socket(ctx context.Context, check, name, path string) (Resul
 	case unit["ActiveState"] != "active":
 		return problem(check, fmt.Sprintf("%s is not active (%q)", name, unit["ActiveState"]), again), false
 	case unit["NRefused"] != "" && unit["NRefused"] != "0":
-		return warning(check, fmt.Sprintf("%s turned away %.20q connections: more than 512 were open at once", name, unit["NRefused"]),
-			d.here("ss -xp | grep %s   (shows who holds them)", filepath.Base(path))), true
+		return warning(check, fmt.Sprintf("%s has turned away %.20q connections in this session: too many were open at once (512, if no drop-in says less)", name, unit["NRefused"]),
+			d.here("ss -xtp | grep %s   (shows who holds them)", filepath.Base(path))), true
 	}
 	return ok(check, "%s listens", name), true
 }

@@ -7,9 +7,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding"
 	"fmt"
+	"time"
 
 	"github.com/splitvault/splitvault/pkg/rules"
 )
@@ -81,11 +83,14 @@ type Options struct {
 	Client  bool // examine as client, also where nothing is switched on
 	Vault   bool // examine as vault, also where nothing shows that it is one
 	Verbose bool // name keys, not only their number
+
+	Wait time.Duration // for an answer to a call, and at most for a program of this qube; 0 is a minute
 }
 
-// Run examines the qube. It takes seconds, or up to a minute where a call is
-// answered by nobody.
+// Run examines the qube. It takes seconds, or up to opts.Wait for each service
+// whose call is answered by nobody.
 func Run(ctx context.Context, env Environment, opts Options) Report {
+	opts.Wait = cmp.Or(opts.Wait, callTime)
 	d := &diagnosis{env: env, opts: opts}
 	results := d.all(ctx)
 	return Report{Qube: d.name, Status: worst(results), Checks: results}
@@ -111,7 +116,7 @@ func (d *diagnosis) all(ctx context.Context) []Result {
 		results = append(results, more...)
 	}
 	if clef {
-		more, _ := row(ctx, d.clefService, d.clefPrograms, d.clefPort, d.clefSocket, d.clefNode, d.clefPages, d.clefTarget, d.clefCall)
+		more, _ := row(ctx, d.clefService, d.clefPrograms, d.clefPort, d.clefPort6, d.clefSocket, d.clefNode, d.clefPages, d.clefTarget, d.clefCall)
 		results = append(results, more...)
 	}
 	if vault {
@@ -135,6 +140,13 @@ type diagnosis struct {
 
 // check makes one check. An empty result (no Check) is not reported.
 type check func(context.Context) (result Result, goOn bool)
+
+// run runs a program of this qube to its end, or for as long as the owner waits.
+func (d *diagnosis) run(ctx context.Context, argv ...string) (Output, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Wait)
+	defer cancel()
+	return d.env.Run(ctx, argv...)
+}
 
 // row runs checks until one says that the rest is pointless.
 func row(ctx context.Context, checks ...check) (results []Result, complete bool) {

@@ -28,8 +28,9 @@ type Environment interface {
 	Run(ctx context.Context, argv ...string) (Output, error)
 	// Dial connects to a Unix socket.
 	Dial(ctx context.Context, path string) (net.Conn, error)
-	// Call makes a qrexec call, sends nothing, and waits for its end.
-	Call(ctx context.Context, client string, target qrexec.Target, service qrexec.Service) qrexec.Outcome
+	// Call makes a qrexec call, sends nothing, and waits for its end. Of the
+	// answer it tells how many lines it has.
+	Call(ctx context.Context, client string, target qrexec.Target, service qrexec.Service) (lines int, outcome qrexec.Outcome)
 	// Rules loads the vault's rules for ssh, ClefRules and PassRules the others.
 	Rules() (*rules.File, error)
 	ClefRules() (*rules.ClefFile, error)

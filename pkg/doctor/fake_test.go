@@ -35,6 +35,7 @@ type fake struct {
 	agents map[string]func(net.Conn)
 	called []string // qrexec calls that were made
 	answer qrexec.Outcome
+	lines  int            // of that answer
 	rules  string         // text of rules.toml, "" for none
 	known  string         // path of a known_hosts, "" for none
 	screen consent.Screen // what there is of any screen that is named
@@ -99,9 +100,9 @@ func (f *fake) Dial(_ context.Context, path string) (net.Conn, error) {
 	return ours, nil
 }
 
-func (f *fake) Call(_ context.Context, client string, target qrexec.Target, service qrexec.Service) qrexec.Outcome {
+func (f *fake) Call(_ context.Context, client string, target qrexec.Target, service qrexec.Service) (int, qrexec.Outcome) {
 	f.called = append(f.called, strings.Join([]string{client, string(target), string(service)}, " "))
-	return f.answer
+	return f.lines, f.answer
 }
 
 func (f *fake) Rules() (*rules.File, error) { return parsed(f, rules.Parse) }

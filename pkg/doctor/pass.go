@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -115,24 +116,29 @@ func (d *diagnosis) passCall(ctx context.Context) (Result, bool) {
 	}
 	target, err := qrexec.ParseTarget(untrusted)
 	if err != nil {
-		return problem("pass-call", fmt.Sprintf("QUBES_PASS_DOMAIN: %v", err), d.here("correct it")), false
+		return problem("pass-call", fmt.Sprintf("QUBES_PASS_DOMAIN is no name of a qube: %v", err),
+			d.here("unset QUBES_PASS_DOMAIN   (and remove it from ~/.bashrc or ~/.profile, to let dom0 choose)")), false
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Wait)
 	defer cancel()
-	outcome := d.env.Call(ctx, client, target, listService)
-	if outcome.Err == nil && outcome.Signal == 0 && !outcome.Stopped {
-		switch outcome.Code {
-		case int(passcode.OK):
-			return ok("pass-call", "the vault answers, and lists what this qube may have"), true
-		case int(passcode.NotFound), int(passcode.Refused):
-			return warning("pass-call", "the vault answers, but lists nothing for this qube: its rules, or no store there",
-				Step{Where: "vault", Do: fmt.Sprintf("splitvault explain %s pass", d.self())}), true
-		}
-	}
-	if outcome.Cause() == "refused" {
+	entries, outcome := d.env.Call(ctx, client, target, listService)
+	explain := Step{Where: "vault", Do: fmt.Sprintf("splitvault explain %s pass   (what it may have)", d.self())}
+	switch code := outcome.Code; {
+	case errors.Is(outcome.Err, context.DeadlineExceeded):
+		return d.noAnswer("pass-call"), true
+	case outcome.Err != nil, outcome.Signal != 0, outcome.Stopped:
+	case code == int(passcode.OK) && entries > 0:
+		return ok("pass-call", "the vault answers; entries for this qube: %d", entries), true
+	case code == int(passcode.OK):
+		return warning("pass-call", "the vault answers, but lists nothing for this qube: no rule has it list an entry, or there is no store",
+			explain, Step{Where: "vault", Do: "splitvault doctor --vault   (whether there is a store)"}), true
+	case code == int(passcode.Refused):
+		return warning("pass-call", "the vault's rules ask before they list anything, and the answer was no, or nobody could be asked",
+			explain, Step{Where: "vault", Do: "splitvault doctor --vault"}), true
+	case outcome.Cause() == "refused":
 		return warning("pass-call", "dom0 refused the list of names; single entries may be allowed all the same",
 			d.here("qpass policy %s ENTRY   (prints the lines for an entry)", d.self()),
 			dom0("%s   (and write, for the list: %s * %s @anyvm ask target=VAULT default_target=VAULT)", policyCommand, listService, d.self())), true
 	}
-	return problem("pass-call", outcome.Explain(d.name, target, listService)), true
+	return problem("pass-call", "the call failed: "+outcome.Explain(d.name, target, listService)), true
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"io/fs"
 	"testing"
 
@@ -19,6 +20,7 @@ func passClient(t *testing.T) *fake {
 	f.files["/usr/bin/dmenu"] = file{mode: 0o755}
 	f.files[runtimeDir+"/splitvault/S.pass"] = file{mode: fs.ModeSocket | 0o600}
 	f.runs[showPass] = f.runs[showUnit]
+	f.lines = 3
 	return f
 }
 
@@ -28,7 +30,7 @@ func TestHealthyClientOfPasswordsIsWell(t *testing.T) {
 	if report.Exit() != 0 || report.Status != OK {
 		t.Fatalf("got exit %d, %+v", report.Exit(), report)
 	}
-	saysAll(t, find(t, report, "pass-call"), "the vault answers")
+	saysAll(t, find(t, report, "pass-call"), "the vault answers; entries for this qube: 3")
 	if len(f.called) != 1 || f.called[0] != "/usr/bin/qrexec-client-vm @default pass.ListPasswords" {
 		t.Errorf("called %q", f.called)
 	}
@@ -101,7 +103,23 @@ func TestFailuresOfPass(t *testing.T) {
 			"dom0 refuses the list", answer(qrexec.Outcome{Code: 126}), "pass-call", Warning,
 			[]string{"[work] qpass policy work ENTRY", "pass.ListPasswords * work @anyvm ask"},
 		},
-		{"the rules list nothing", answer(qrexec.Outcome{Code: 10}), "pass-call", Warning, []string{"[vault] splitvault explain work pass"}},
+		{
+			"no rule, or no store", func(f *fake) { f.lines = 0 }, "pass-call", Warning,
+			[]string{"lists nothing for this qube", "[vault] splitvault explain work pass", "[vault] splitvault doctor --vault"},
+		},
+		{
+			"nobody to ask about the list", answer(qrexec.Outcome{Code: 11}), "pass-call", Warning,
+			[]string{"nobody could be asked", "[vault] splitvault doctor --vault"},
+		},
+		{
+			"no answer", answer(qrexec.Outcome{Code: -1, Err: context.DeadlineExceeded}), "pass-call", Problem,
+			[]string{"no answer within 1m0s", "[dom0] look for a question window"},
+		},
+		{
+			"nonsense in the relays' file", func(f *fake) { f.files[runtimeDir+"/splitvault/env"] = file{text: "QUBES_PASS_DOMAIN=a b\n"} },
+			"pass-call", Problem,
+			[]string{"no name of a qube", "[work] unset QUBES_PASS_DOMAIN"},
+		},
 		{"no guard", answer(qrexec.Outcome{Code: 127}), "pass-call", Problem, []string{"has no service pass.ListPasswords"}},
 		{"the vault broke", answer(qrexec.Outcome{Code: 255}), "pass-call", Problem, []string{"the connection broke"}},
 	} {

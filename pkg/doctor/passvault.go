@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,11 +55,27 @@ func (d *diagnosis) passHandler(context.Context) (Result, bool) {
 	return ok("pass-handler", "pass-guard answers pass.*"), true
 }
 
+// unusedStore tells whoever comes here from a client that lists nothing.
+func (d *diagnosis) unusedStore() Result {
+	var pass rules.Pass
+	switch file, err := d.env.PassRules(); {
+	case err == nil:
+		pass = file.Pass
+	case !errors.Is(err, rules.ErrNoFile):
+		return Result{} // told by the check of the rules
+	}
+	store := pass.StorePath(d.env.Getenv)
+	if !d.exists(store) {
+		return Result{}
+	}
+	return ok("pass-store", "%s is there, and no rule gives anything of it to a qube", store)
+}
+
 // passStore looks whether there is what the rules speak of.
 func (d *diagnosis) passStore(context.Context) (Result, bool) {
 	pass := d.passRules()
 	if pass == nil {
-		return Result{}, true
+		return d.unusedStore(), true
 	}
 	store := pass.StorePath(d.env.Getenv)
 	switch info, err := d.env.Lstat(store); {

@@ -19,9 +19,19 @@ func TestAVaultWithPassIsWell(t *testing.T) {
 	}
 	saysAll(t, find(t, report, "pass-handler"), "pass-guard answers")
 	saysAll(t, find(t, report, "pass-store"), "/home/user/.password-store")
-	for _, r := range Run(t.Context(), healthyVault(t), Options{}).Checks {
+}
+
+// TestAStoreThatNoRuleNamesIsTold, as the owner may come from a client that lists
+// nothing; but a vault without store and rules hears nothing of pass.
+func TestAStoreThatNoRuleNamesIsTold(t *testing.T) {
+	f := healthyVault(t)
+	saysAll(t, find(t, Run(t.Context(), f, Options{}), "pass-store"), "/home/user/.password-store is there, and no rule")
+	f.rules = ""
+	saysAll(t, find(t, Run(t.Context(), f, Options{Vault: true}), "pass-store"), "no rule gives anything")
+	delete(f.files, "/home/user/.password-store")
+	for _, r := range Run(t.Context(), f, Options{Vault: true}).Checks {
 		if r.Check == "pass-handler" || r.Check == "pass-store" {
-			t.Errorf("a vault without rules for pass hears of it: %+v", r)
+			t.Errorf("a vault without pass hears of it: %+v", r)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (d *diagnosis) dom0Says(ctx context.Context, service string) bool {
 
 // qubesDB reads what dom0 tells this qube.
 func (d *diagnosis) qubesDB(ctx context.Context, path string) (value string, found bool) {
-	out, err := d.env.Run(ctx, "qubesdb-read", path)
+	out, err := d.run(ctx, "qubesdb-read", path)
 	if err != nil || out.Exit != 0 {
 		return "", false
 	}

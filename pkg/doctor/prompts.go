@@ -24,8 +24,7 @@ func (d *diagnosis) prompts(ctx context.Context) (Result, bool) {
 	}
 	result := d.cannotAsk(ctx)
 	if !always && result.Status == Problem {
-		result.Status = Warning
-		result.Text += "; it counts where the rate of a rule is used up"
+		return warning("prompts", result.Text+"; it counts where the rate of a rule is used up", result.Fix...), true
 	}
 	return result, true
 }
@@ -44,7 +43,7 @@ func (d *diagnosis) cannotAsk(ctx context.Context) Result {
 		return problem("prompts", consentProgram+" is missing or not executable: what the rules ask is refused",
 			Step{Where: "template", Do: "install splitvault (again), then shut the template down"}, d.restart())
 	}
-	out, err := d.env.Run(ctx, "systemctl", "--user", "show", "-p", "LoadState", consent.Unit)
+	out, err := d.run(ctx, "systemctl", "--user", "show", "-p", "LoadState", consent.Unit)
 	if err != nil || out.Exit != 0 {
 		return unknown("prompts", "the user's systemd, which starts the program that asks, does not answer", d.here("systemctl --user status"))
 	}
@@ -113,7 +112,7 @@ func (d *diagnosis) notices(ctx context.Context) (Result, bool) {
 		return Result{}, true
 	}
 	follow := d.here("splitvault log -f   (shows each use as it happens)")
-	out, err := d.env.Run(ctx, "busctl", "--user", "--no-pager", "--no-legend", "--acquired", "--activatable", "list")
+	out, err := d.run(ctx, "busctl", "--user", "--no-pager", "--no-legend", "--acquired", "--activatable", "list")
 	if err != nil || out.Exit != 0 {
 		return unknown("notify", "the session's bus, over which a rule's notify is told, does not answer", follow), true
 	}

@@ -11,7 +11,7 @@ import (
 // of programs started over D-Bus, with our socket.
 func (d *diagnosis) environment(ctx context.Context) (Result, bool) {
 	want := d.socketPath()
-	out, err := d.env.Run(ctx, "systemctl", "--user", "show-environment")
+	out, err := d.run(ctx, "systemctl", "--user", "show-environment")
 	if err != nil || out.Exit != 0 {
 		return unknown("environment", "the user's systemd does not tell its environment", d.here("systemctl --user show-environment")), true
 	}
@@ -77,7 +77,7 @@ func (d *diagnosis) startupLine() string {
 
 // sshConfig knows the settings of ssh that ignore SSH_AUTH_SOCK.
 func (d *diagnosis) sshConfig(ctx context.Context) (Result, bool) {
-	out, err := d.env.Run(ctx, "ssh", "-G", "localhost")
+	out, err := d.run(ctx, "ssh", "-G", "localhost")
 	if err != nil || out.Exit != 0 {
 		return warning("ssh", "`ssh -G localhost` does not work: no ssh here, or a mistake in its configuration",
 			d.here("ssh -G localhost")), true

@@ -83,23 +83,31 @@ func (System) Dial(ctx context.Context, path string) (net.Conn, error) {
 }
 
 // Call implements [Environment].
-func (System) Call(ctx context.Context, client string, target qrexec.Target, service qrexec.Service) qrexec.Outcome {
+func (System) Call(ctx context.Context, client string, target qrexec.Target, service qrexec.Service) (lines int, outcome qrexec.Outcome) {
 	call, err := qrexec.Start(client, target, service)
 	if err != nil {
-		return qrexec.Outcome{Code: -1, Err: err}
+		return 0, qrexec.Outcome{Code: -1, Err: err}
 	}
 	defer call.Out.Close()
-	// What the service says is of no interest, but it must not wait for us.
-	go func() { _, _ = io.Copy(io.Discard, call.Out) }()
+	counted := make(chan int, 1)
+	go func() {
+		var untrusted lineCount
+		_, _ = io.Copy(&untrusted, call.Out)
+		counted <- int(untrusted)
+	}()
 	// The end of input is the whole request.
 	_ = call.In.Close()
 	select {
 	case <-call.Done():
-		return call.Outcome()
 	case <-ctx.Done():
 		call.End(0)
-		return qrexec.Outcome{Code: -1, Err: ctx.Err()}
+		return 0, qrexec.Outcome{Code: -1, Err: ctx.Err()}
 	}
+	select { // a child of the client program may hold the output open
+	case lines = <-counted:
+	case <-ctx.Done():
+	}
+	return lines, call.Outcome()
 }
 
 // Rules implements [Environment].
@@ -124,6 +132,14 @@ func (System) Screen(s consent.Screen) (consent.Screen, error) {
 // Holds implements [Environment].
 func (System) Holds() ([]consent.Hold, error) {
 	return consent.HoldsIn(filepath.Join(rundir.Base(os.Getenv), "splitvault")).Live(time.Now())
+}
+
+// lineCount counts the lines of what is written to it, and keeps nothing.
+type lineCount int
+
+func (n *lineCount) Write(b []byte) (int, error) {
+	*n += lineCount(bytes.Count(b, []byte("\n")))
+	return len(b), nil
 }
 
 // capped keeps the first bytes of an output, and takes all.

@@ -46,16 +46,16 @@ func TestReadFileIsBounded(t *testing.T) {
 // ended.
 func TestCallEndsWithTheClientProgram(t *testing.T) {
 	client := script(t, `cat >/dev/null; echo "$*"; head -c 300000 /dev/zero; exit 126`)
-	outcome := System{}.Call(t.Context(), client, qrexec.Default, "qubes.Ssh")
-	if outcome.Cause() != "refused" {
-		t.Errorf("got %+v", outcome)
+	lines, outcome := System{}.Call(t.Context(), client, qrexec.Default, "qubes.Ssh")
+	if outcome.Cause() != "refused" || lines != 1 {
+		t.Errorf("got %d lines, %+v", lines, outcome)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if outcome := (System{}).Call(ctx, script(t, "exec sleep 60"), qrexec.Default, "qubes.Ssh"); outcome.Err == nil {
+	if _, outcome := (System{}).Call(ctx, script(t, "exec sleep 60"), qrexec.Default, "qubes.Ssh"); outcome.Err == nil {
 		t.Errorf("a call that hangs got %+v", outcome)
 	}
-	if outcome := (System{}).Call(t.Context(), "/nonexistent", qrexec.Default, "qubes.Ssh"); outcome.Err == nil {
+	if _, outcome := (System{}).Call(t.Context(), "/nonexistent", qrexec.Default, "qubes.Ssh"); outcome.Err == nil {
 		t.Errorf("a call without client program got %+v", outcome)
 	}
 }

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func (d *diagnosis) audit(context.Context) (Result, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		return ok("audit", "no call was recorded yet (%s)", path), true
 	case err != nil:
-		return unknown("audit", err.Error(), d.here("ls -l %s", path)), true
+		return unknown("audit", fmt.Sprintf("the audit file cannot be looked at: %v", err), d.here("ls -l %s", path)), true
 	case !info.Mode().IsRegular() || !ownFile(info):
 		return warning("audit", path+" is not a file of this user with one name, so it is not used"+alone,
 			d.here("mv %s %[1]s.old   (the next call begins a new one)", path)), true

@@ -82,7 +82,7 @@ func (d *diagnosis) rpcConfig(context.Context) (Result, bool) {
 // silence makes sure that the shell which qrexec starts services with in a
 // qube without session says nothing: its words would come before the guard's.
 func (d *diagnosis) silence(ctx context.Context) (Result, bool) {
-	out, err := d.env.Run(ctx, "/bin/sh", "-lc", ":")
+	out, err := d.run(ctx, "/bin/sh", "-lc", ":")
 	switch {
 	case err != nil:
 		return problem("profile", "a login shell does not end here: calls without a graphical session hang",
@@ -109,7 +109,7 @@ func (d *diagnosis) hosts(context.Context) (Result, bool) {
 		for _, p := range missing {
 			lines = append(lines, p.Error())
 		}
-		return warning("hosts", strings.Join(lines, "\n"),
+		return warning("hosts", "hosts that rules name, and that this qube does not know:\n"+strings.Join(lines, "\n"),
 			d.here("write that host's line to ~/.ssh/known_hosts   (from a qube that has been there; compare the fingerprint)")), true
 	}
 	if count, first := known.Bad(); count > 0 {
