@@ -141,11 +141,12 @@ func word(kind string, b [32]byte) (string, bool) {
 	}
 }
 
-// unlimited: more than any token has of its smallest units, or all tokens.
+// unlimited: as good as all there is of a token, or all tokens. What transfer takes
+// is gone with it, which its amount says.
 func (f function) unlimited(code []byte) bool {
 	switch f.name {
 	case "approve", "increaseAllowance":
-		return new(big.Int).SetBytes(code[32:64]).BitLen() > 128
+		return eth.Boundless(new(big.Int).SetBytes(code[32:64]), 256)
 	case "setApprovalForAll":
 		return code[63] == 1
 	default:

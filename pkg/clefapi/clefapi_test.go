@@ -136,7 +136,7 @@ func TestTypedDataIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.Chain != 1337 || string(u.To) != strings.Trim(to, `"`) || u.Typed.PrimaryType != "M" || u.Typed.Name != "x" || fmt.Sprint(u.Typed.Fields) != "[{t hi}]" || !u.Value.IsNone() {
+	if u.Chain != 1337 || string(u.To) != strings.Trim(to, `"`) || u.Typed.PrimaryType != "M" || u.Typed.Name != "x" || fmt.Sprint(u.Typed.Fields) != "[{t string hi <nil>}]" || !u.Value.IsNone() {
 		t.Errorf("%+v %+v", u, u.Typed)
 	}
 	for _, chain := range []string{`1337`, `"0x539"`} {

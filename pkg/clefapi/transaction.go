@@ -15,8 +15,11 @@ type Transaction struct {
 	Nonce, Gas uint64
 	// MaxFee is the most that it can cost beside its value: all its gas at the
 	// highest price.
-	MaxFee     eth.Amount
-	AccessList int // entries
+	MaxFee eth.Amount
+	// AccessList are the contracts that it announces to use, and StorageKeys how many
+	// of their storage keys.
+	AccessList  []eth.Address
+	StorageKeys int
 }
 
 // transactionKeys are those of apitypes.SendTxArgs that are understood, and type,
@@ -136,9 +139,11 @@ func (t *Transaction) accessList(list strictjson.Value) error {
 		if err != nil {
 			return fmt.Errorf("accessList: %w", err)
 		}
-		if _, err := address(entry["address"]); err != nil {
+		contract, err := address(entry["address"])
+		if err != nil {
 			return fmt.Errorf("accessList: %w", err)
 		}
+		t.AccessList = append(t.AccessList, contract)
 		if keys := entry["storageKeys"]; keys.Kind() != strictjson.Array {
 			return errors.New("accessList: an entry without storageKeys")
 		}
@@ -147,8 +152,8 @@ func (t *Transaction) accessList(list strictjson.Value) error {
 				return errors.New("accessList: a storage key that is not 32 bytes")
 			}
 		}
+		t.StorageKeys += len(entry["storageKeys"].Items())
 	}
-	t.AccessList = len(list.Items())
 	return nil
 }
 

@@ -3,7 +3,6 @@ package clefapi
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/splitvault/splitvault/pkg/eth"
@@ -17,9 +16,7 @@ type TypedData struct {
 	Version     string
 	Chain       int64       // 0 if the domain has none
 	Contract    eth.Address // that verifies it, "" if the domain has none
-	// Fields are those of the message, in order; what is within another one has
-	// both names: "details.amount".
-	Fields []Argument
+	Fields      []Field     // all values of the message, in order
 }
 
 // domainTypes are the fields of a domain, with the types that EIP-712 gives them.
@@ -64,9 +61,11 @@ func typedData(v strictjson.Value) (*TypedData, error) {
 	if err := t.domain(parts["domain"], types[domainType]); err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	if t.Fields, err = types.messageFields(parts["message"], fields, "", 0); err != nil {
+	m := message{types: types}
+	if err := m.structure(parts["message"], fields, ""); err != nil {
 		return nil, fmt.Errorf("message: %w", err)
 	}
+	t.Fields = m.fields
 	return t, nil
 }
 
@@ -171,42 +170,4 @@ func (t *TypedData) domainField(name string, v strictjson.Value) error {
 		t.Name, err = text(v)
 	}
 	return err
-}
-
-const (
-	maxNested = 3   // structures within each other that are looked into
-	maxFields = 256 // that are kept
-)
-
-// messageFields returns the fields of a message as they are written; lists, and what
-// is nested deeper than that, are only named. Clef checks them against their types.
-func (types typeSet) messageFields(v strictjson.Value, fields []field, within string, depth int) ([]Argument, error) {
-	if v.Kind() != strictjson.Object {
-		return nil, errors.New("no object")
-	}
-	if len(fields) != len(v.Keys()) {
-		return nil, errors.New("its fields are not those of its type")
-	}
-	all := make([]Argument, 0, len(fields))
-	for i, f := range fields {
-		value, ok := v.Get(f.name)
-		if !ok || slices.ContainsFunc(fields[:i], func(before field) bool { return before.name == f.name }) {
-			return nil, fmt.Errorf("the field %s is missing, or there twice", f.name)
-		}
-		inner, declared := types[f.kind]
-		if value.Kind() == strictjson.Object && declared && depth < maxNested && len(all) < maxFields {
-			nested, err := types.messageFields(value, inner, within+f.name+".", depth+1)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, nested...)
-			continue
-		}
-		shown := value.Text()
-		if k := value.Kind(); k == strictjson.Array || k == strictjson.Object {
-			shown = f.kind + " of " + fmt.Sprint(len(value.Items()))
-		}
-		all = append(all, Argument{within + f.name, shown})
-	}
-	return all, nil
 }

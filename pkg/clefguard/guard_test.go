@@ -233,7 +233,7 @@ func TestAPersonIsToldWhatItIsAbout(t *testing.T) {
 		"a hash":   {"account_signData", `["text/plain","` + accountA + `","0x` + strings.Repeat("f1", 32) + `"]`, []string{"sign bytes that are NO TEXT?", "Kind: it can be the hash of anything", "Length: 32 bytes"}},
 		"permit2": {
 			"account_signTypedData", `["` + accountA + `",{"types":{"EIP712Domain":[{"name":"verifyingContract","type":"address"}],"PermitSingle":[{"name":"details","type":"PermitDetails"},{"name":"spender","type":"address"}],"PermitDetails":[{"name":"token","type":"address"},{"name":"amount","type":"uint160"}]},"primaryType":"PermitSingle","domain":{"verifyingContract":"` + to + `"},"message":{"spender":"` + to + `","details":{"token":"` + accountA + `","amount":"999"}}}]`,
-			[]string{"a PERMIT", "Field: details.token: " + accountA, "Field: details.amount: 999", "Field: spender: " + to},
+			[]string{"a PERMIT", "May be taken: 999 (smallest units) of " + accountA, "Spender: " + to},
 		},
 		"payment by who holds it": {
 			"account_signTypedData", `["` + accountA + `",{"types":{"EIP712Domain":[{"name":"verifyingContract","type":"address"}],"TransferWithAuthorization":[{"name":"value","type":"uint256"}]},"primaryType":"TransferWithAuthorization","domain":{"verifyingContract":"` + to + `"},"message":{"value":"9"}}]`,
@@ -244,7 +244,7 @@ func TestAPersonIsToldWhatItIsAbout(t *testing.T) {
 		"text":     {"account_signData", `["text/plain","` + accountA + `","0x` + fmt.Sprintf("%x", "hi\n<b>\u202e") + `"]`, []string{"sign a text?", `Text: hi\x0a<b>\xe2\x80\xae`, "Length: 9 bytes"}},
 		"permit": {
 			"account_signTypedData", `["` + accountA + `",{"types":{"EIP712Domain":[{"name":"name","type":"string"},{"name":"verifyingContract","type":"address"}],"Permit":[{"name":"spender","type":"address"},{"name":"value","type":"uint256"}]},"primaryType":"Permit","domain":{"name":"Tok\nen","verifyingContract":"` + to + `"},"message":{"spender":"` + to + `","value":"999"}}]`,
-			[]string{"sign typed data, Permit?", "a PERMIT", `Domain: Tok\x0aen`, "Contract: " + to, "Field: value: 999", "Chain: not said"},
+			[]string{"let another take tokens (Permit)?", "a PERMIT", `Domain: Tok\x0aen`, "Contract: " + to, "May be taken: 999 (smallest units) of the contract's token", "Chain: not said"},
 		},
 		"safe": {"account_signGnosisSafeTx", `["` + accountA + `",{"safe":"` + to + `","to":"` + to + `","value":"1","operation":1}]`, []string{"run foreign code AS the Safe itself", "DELEGATE CALL"}},
 		"list": {"account_list", `[]`, []string{"see accounts of this vault?", "Accounts: all that Clef shows"}},

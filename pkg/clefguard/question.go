@@ -1,18 +1,16 @@
 package clefguard
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"slices"
+	"math/big"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/splitvault/splitvault/pkg/clefapi"
 	"github.com/splitvault/splitvault/pkg/clefcall"
 	"github.com/splitvault/splitvault/pkg/consent"
+	"github.com/splitvault/splitvault/pkg/eth"
 	"github.com/splitvault/splitvault/pkg/rules"
 )
 
@@ -78,7 +76,26 @@ func transaction(use *clefapi.Use) (deed string, details []consent.Line) {
 	add("Chain", chain(use.Chain))
 	add("Fee", "at most "+use.Transaction.MaxFee.String())
 	add("Nonce", strconv.FormatUint(use.Transaction.Nonce, 10))
+	add("Access list", accessList(use.Transaction))
 	return deed, details
+}
+
+// shownContracts bounds the addresses of an access list that are shown. It makes
+// nothing possible that would not be so without it.
+const shownContracts = 2
+
+func accessList(t *clefapi.Transaction) string {
+	if len(t.AccessList) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d contracts, %d storage keys:", len(t.AccessList), t.StorageKeys)
+	for i, a := range t.AccessList {
+		if i == shownContracts {
+			return text + fmt.Sprintf(" and %d more, NOT SHOWN", len(t.AccessList)-i)
+		}
+		text += " " + a.Checksummed()
+	}
+	return text
 }
 
 // callDeed says in a few words what a transaction to somebody does.
@@ -117,11 +134,8 @@ func callLines(use *clefapi.Use) []consent.Line {
 	lines := []consent.Line{{Label: "Call", Text: name}}
 	for _, a := range c.Arguments {
 		value := a.Value
-		switch amount := strings.Contains(a.Name, "amount"); {
-		case amount && c.Unlimited:
-			value = "unlimited"
-		case amount:
-			value += " (smallest units)"
+		if n, ok := new(big.Int).SetString(value, 10); ok && strings.Contains(a.Name, "amount") {
+			value = amount(n, c.Unlimited || eth.Boundless(n, 256))
 		}
 		lines = append(lines, consent.Line{Label: strings.ToUpper(a.Name[:1]) + a.Name[1:] + " (call)", Text: value})
 	}
@@ -147,59 +161,17 @@ func safe(use *clefapi.Use) (deed string, details []consent.Line) {
 	return deed, details
 }
 
-// shownFields bounds the lines for a message's fields.
-const shownFields = 8
-
-func data(use *clefapi.Use) (deed string, details []consent.Line) {
-	add := func(label, text string) { details = append(details, consent.Line{Label: label, Text: text}) }
-	switch t := use.Typed; {
-	case t != nil:
-		deed = "sign typed data, " + t.PrimaryType
-		switch {
-		case strings.HasPrefix(t.PrimaryType, "Permit"):
-			add("Kind", "a PERMIT: whoever holds it can take tokens")
-		case strings.HasSuffix(t.PrimaryType, "WithAuthorization"): // EIP-3009
-			add("Kind", "a PAYMENT: whoever holds it can have the tokens sent")
-		case t.PrimaryType == clefapi.SafeType:
-			kind := "a TRANSACTION of a Safe: whoever holds it can have it executed"
-			if !slices.ContainsFunc(t.Fields, func(f clefapi.Argument) bool { return f.Name == "operation" && f.Value == "0" }) {
-				kind = "a DELEGATE CALL of a Safe: its code can do anything with the Safe"
-			}
-			add("Kind", kind)
-		}
-		add("Domain", strings.TrimSpace(t.Name+" "+t.Version))
-		add("Contract", use.To.Checksummed())
-		add("Chain", chain(use.Chain))
-		for i, f := range t.Fields {
-			if i == shownFields {
-				add("Field", fmt.Sprintf("and %d more, NOT SHOWN", len(t.Fields)-i))
-				break
-			}
-			add("Field", f.Name+": "+f.Value)
-		}
-	case use.ContentType == "text/plain":
-		deed = "sign a text"
-		if !isText(use.Text) {
-			deed = "sign bytes that are NO TEXT"
-			add("Kind", "it can be the hash of anything, as of a Safe's transaction or an order")
-		}
-		add("Text", string(use.Text))
-		add("Length", fmt.Sprintf("%d bytes", len(use.Text)))
-	case use.ContentType == "data/validator":
-		deed = "sign data for a contract"
-		add("Contract", use.To.Checksummed())
-		add("Data", fmt.Sprintf("%x", use.Text[:min(len(use.Text), 64)]))
-		add("Length", fmt.Sprintf("%d bytes", len(use.Text)))
-	default:
-		deed = "SEAL A BLOCK of a chain"
-		add("Length", fmt.Sprintf("%d bytes", len(use.Text)))
+// amount is one of a token, whose places nobody knows here. One that bounds nothing
+// is called so, with the number: what a token takes for it is the token's matter.
+func amount(n *big.Int, unlimited bool) string {
+	text := n.String()
+	if name := eth.PowerName(n); name != "" {
+		text += " (" + name + ")"
 	}
-	return deed, details
-}
-
-// isText tells whether people could read it, in whatever script.
-func isText(b []byte) bool {
-	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) })
+	if unlimited {
+		return "UNLIMITED: " + text
+	}
+	return text + " (smallest units)"
 }
 
 // chain names the chains that people know by name.

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,19 +36,38 @@ func (c *Clef) Request() Request {
 		},
 		Lines: []Line{{Text: Printable(fmt.Sprintf("Allow the qube %s to %s?", c.Qube, c.Deed), MaxText)}},
 	}
-	line := func(l Line) {
-		if l.Text != "" && len(r.Lines) < MaxLines-1 {
-			r.Lines = append(r.Lines, Line{Printable(l.Label, 40), Printable(l.Text, 200), l.Claimed})
-		}
+	var last []Line
+	if c.Account != "" {
+		last = append(last, Line{Label: "Account", Text: Printable(c.Account, MaxText)})
 	}
-	for _, l := range c.Details {
-		line(l)
-	}
-	line(Line{Label: "Account", Text: c.Account})
 	if c.Origin != "" {
-		r.Lines = append(r.Lines, Line{"Page", c.page(), true})
+		last = append(last, Line{"Page", c.page(), true})
 	}
+	r.Lines = append(r.fit(c.Details, last), last...)
 	return r
+}
+
+// detail is how much of a line's text is shown.
+const detail = 200
+
+// fit adds as many details as there is room for above the last lines; what has none
+// is counted.
+func (r *Request) fit(details, last []Line) []Line {
+	lines, rows := r.Lines, MaxRows-r.Lines[0].rows()
+	for _, l := range last {
+		rows -= l.rows()
+	}
+	details = slices.DeleteFunc(slices.Clone(details), func(l Line) bool { return l.Text == "" })
+	for i, l := range details {
+		l = Line{Printable(l.Label, 40), Printable(l.Text, detail), l.Claimed}
+		left := len(details) - i
+		rows -= l.rows()
+		if room := MaxLines - len(last) - len(lines); left > 1 && (room < 2 || rows < 1) || room < 1 || rows < 0 {
+			return append(lines, Line{Label: "More", Text: fmt.Sprintf("%d lines of this are NOT SHOWN", left)})
+		}
+		lines = append(lines, l)
+	}
+	return lines
 }
 
 // page is not cut: two pages must not look alike.

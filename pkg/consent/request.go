@@ -133,14 +133,7 @@ func fits(untrusted string, room int) bool {
 		return false
 	}
 	for i := range len(untrusted) {
-		switch c := untrusted[i]; {
-		case c == '\\':
-			room -= 2
-		case unprintable(rune(c)):
-			room -= len(`\xNN`)
-		default:
-			room--
-		}
+		room -= printed(untrusted[i])
 	}
 	return room >= 0
 }

@@ -122,3 +122,26 @@ func FuzzAmount(f *testing.F) {
 		}
 	})
 }
+
+// What tokens take for "all there is", and what is plainly less.
+func TestAmountsThatBoundNothing(t *testing.T) {
+	t.Parallel()
+	power := func(n uint) *big.Int { return new(big.Int).Lsh(big.NewInt(1), n) }
+	less := func(n uint) *big.Int { return power(n).Sub(power(n), big.NewInt(1)) }
+	for _, bits := range []uint{8, 64, 96, 128, 160, 255, 256} {
+		if !eth.Boundless(less(bits), int(bits)) || eth.Boundless(power(bits-1), int(bits)) && bits <= 96 || eth.Boundless(new(big.Int), int(bits)) {
+			t.Errorf("%d bits", bits)
+		}
+	}
+	if !eth.Boundless(less(96), 256) || eth.Boundless(less(95), 256) || eth.Boundless(big.NewInt(-1), 256) {
+		t.Error("of a token with 96 bits")
+	}
+	for n, want := range map[*big.Int]string{
+		less(256): "2^256-1", power(255): "2^255", less(33): "2^33-1", less(32): "", big.NewInt(0): "", big.NewInt(-1): "", new(big.Int).Sub(less(96), big.NewInt(1)): "",
+		new(big.Int).Add(power(96), big.NewInt(1)): "",
+	} {
+		if got := eth.PowerName(n); got != want {
+			t.Errorf("%v is %q, want %q", n, got, want)
+		}
+	}
+}

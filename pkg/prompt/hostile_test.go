@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/prompt"
 )
 
@@ -47,6 +48,31 @@ func TestHostileTextInTheRealDialogs(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A question as full as one gets, in rows that break where that takes most room,
+// leaves the buttons on a small screen.
+func TestTheFullestQuestionFitsTheScreen(t *testing.T) {
+	t.Parallel()
+	need(t, "zenity", "pinentry-gtk-2", "pinentry-qt")
+	s := newScreen(t)
+	clef := consent.Clef{Qube: "work", Origin: "https://" + strings.Repeat("a", 300), Deed: strings.Repeat("d", 200), Account: strings.Repeat("A", 42), Remember: time.Minute}
+	for range 2 * consent.MaxLines {
+		clef.Details = append(clef.Details, consent.Line{Label: "Field", Text: strings.Repeat(strings.Repeat("W", 32)+" ", 30)})
+	}
+	r := clef.Request()
+	for name, p := range map[string]prompt.Program{"zenity": prompt.Zenity{}, "gtk": prompt.Pinentry{Only: "pinentry-gtk-2"}, "qt": prompt.Pinentry{Only: "pinentry-qt"}} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := s.ask(ctx, p, prompt.Question{Qube: r.Qube, Lines: r.Lines, Remember: r.Remember})
+			id := s.window()
+			s.onScreen(id)
+			cancel()
+			<-done
+		})
 	}
 }
 

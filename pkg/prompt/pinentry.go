@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/splitvault/splitvault/pkg/consent"
 )
 
 // Pinentry asks by one of the pinentry programs, in the Assuan protocol
@@ -98,7 +100,7 @@ func dialogue(in io.Writer, out *bufio.Reader, q Question) (Choice, error) {
 	if c, err := result(out); err != nil || c != assuanOK {
 		return None, fmt.Errorf("%w: pinentry does not greet: %w", ErrNotHere, errors.Join(err, ErrGarbage))
 	}
-	for _, command := range []string{"SETTITLE " + q.title(), "SETDESC " + q.text(), "SETOK " + denyLabel, "SETNOTOK " + onceLabel} {
+	for _, command := range []string{"SETTITLE " + q.title(), "SETDESC " + q.shortened().text(), "SETOK " + denyLabel, "SETNOTOK " + onceLabel} {
 		if code, err := say(in, out, command); err != nil || code != assuanOK {
 			return None, fmt.Errorf("%w: pinentry refuses %.10q: %w", ErrFailed, command, errors.Join(err, ErrGarbage))
 		}
@@ -132,11 +134,30 @@ func say(in io.Writer, out *bufio.Reader, command string) (assuan, error) {
 	if out.Buffered() > 0 {
 		return 0, fmt.Errorf("%w: pinentry answers what it was not asked", ErrGarbage)
 	}
-	escaped := strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(command)
-	if _, err := io.WriteString(in, escaped+"\n"); err != nil {
+	if _, err := io.WriteString(in, escape(command)+"\n"); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return result(out)
+}
+
+func escape(command string) string {
+	return strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(command)
+}
+
+// maxCommand is the longest line of Assuan, without its line feed (libassuan's
+// LINELENGTH is 1002, with CR, LF).
+const maxCommand = 1000
+
+// shortened leaves out lines that a pinentry's dialog has no room for, and says so:
+// neither the first, nor the last two, which say with what and for whom.
+func (q Question) shortened() Question {
+	all, hidden := q.Lines, 0
+	for len(escape("SETDESC "+q.text())) > maxCommand && len(q.Lines) > 4 {
+		hidden++
+		end := len(all) - 2
+		q.Lines = slices.Concat(all[:end-hidden], []consent.Line{{Label: "More", Text: fmt.Sprintf("%d lines are NOT SHOWN here, as zenity would", hidden)}}, all[end:])
+	}
+	return q
 }
 
 // result reads up to the line that ends a command: OK or ERR.

@@ -87,7 +87,7 @@ func (q Question) text() string {
 		if l.Label != "" {
 			text = l.Label + ": " + text
 		}
-		b.WriteString(wrap(text))
+		b.WriteString(consent.Wrap(text))
 		if i == 0 {
 			b.WriteByte('\n')
 		}
@@ -97,25 +97,6 @@ func (q Question) text() string {
 	if q.Remember > 0 {
 		fmt.Fprintf(&b, "\n%q also allows the same to this qube for that time, unasked.", q.lastingLabel())
 	}
-	return b.String()
-}
-
-// width is how many characters a dialog shows in a line: long words do not wrap
-// by themselves, and a window that is wider than the screen hides its buttons.
-const width = 60
-
-func wrap(text string) string {
-	var b strings.Builder
-	for len(text) > width {
-		cut := strings.LastIndexByte(text[:width], ' ') + 1
-		if cut < width/2 {
-			cut = width
-		}
-		b.WriteString(strings.TrimRight(text[:cut], " "))
-		b.WriteString("\n    ")
-		text = text[cut:]
-	}
-	b.WriteString(text)
 	return b.String()
 }
 

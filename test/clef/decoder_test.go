@@ -13,6 +13,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
@@ -96,6 +97,10 @@ func bases() []string {
 	legacy := `{"from":"` + from + `","to":"` + to + `","gas":"0x5208","gasPrice":"0x1","value":"0x1","nonce":"0x0","chainId":"0x539","data":"0xa9059cbb"}`
 	typed := `{"types":{"EIP712Domain":[{"name":"name","type":"string"},{"name":"chainId","type":"uint256"},{"name":"verifyingContract","type":"address"}],` +
 		`"M":[{"name":"t","type":"string"},{"name":"n","type":"uint256"}]},"primaryType":"M","domain":{"name":"x","chainId":"1337","verifyingContract":"` + to + `"},"message":{"t":"hi","n":5}}`
+	nested := `{"types":{"EIP712Domain":[{"name":"name","type":"string"}],"Batch":[{"name":"details","type":"Item[]"},{"name":"tree","type":"Item[2][1]"},{"name":"none","type":"uint8[]"}],` +
+		`"Item":[{"name":"token","type":"address"},{"name":"amount","type":"int160"},{"name":"ids","type":"uint256[]"}]},"primaryType":"Batch","domain":{"name":"x"},"message":{"none":[],` +
+		`"details":[{"token":"` + strings.ToLower(to) + `","amount":"0xff","ids":["7",8]},{"token":"` + to + `","amount":"-5","ids":[]}],` +
+		`"tree":[[{"token":"` + to + `","amount":1,"ids":["0x0"]},{"token":"` + to + `","amount":2,"ids":[]}]]}}`
 	return []string{
 		req("account_list", `[]`), req("account_version", `null`), req("account_new", `[]`),
 		req("account_signTransaction", `[`+legacy+`]`),
@@ -104,6 +109,7 @@ func bases() []string {
 		req("account_signTypedData", `["`+from+`",`+typed+`]`),
 		req("account_signData", `["data/typed","`+from+`","0x`+fmt.Sprintf("%x", typed)+`"]`),
 		req("account_signData", `["text/plain","`+from+`","0x00ff"]`),
+		req("account_signTypedData", `["`+from+`",`+nested+`]`),
 	}
 }
 
@@ -217,18 +223,60 @@ func differsTyped(use *clefapi.Use, clef apitypes.TypedData) string {
 		return "chain"
 	case (clef.Domain.VerifyingContract == "") != (use.To == "") || use.To != "" && !same(use.To, common.HexToAddress(clef.Domain.VerifyingContract)):
 		return "contract"
-	case clef.PrimaryType != use.Typed.PrimaryType || clef.Domain.Name != use.Typed.Name || len(clef.Message) != len(use.Typed.Fields):
+	case clef.PrimaryType != use.Typed.PrimaryType || clef.Domain.Name != use.Typed.Name:
 		return "type"
 	}
+	var leaves []clefapi.Field
+	flatten(&leaves, "", map[string]any(clef.Message))
+	ours := map[string]string{}
 	for _, f := range use.Typed.Fields {
-		if text, ok := clef.Message[f.Name].(string); ok && text != f.Value {
-			return "field " + f.Name
-		}
-		if number, ok := clef.Message[f.Name].(float64); ok && fmt.Sprintf("%.0f", number) != f.Value {
-			return "field " + f.Name
+		ours[f.Name] = f.Value
+		if f.Number != nil { // Clef's own reading of it
+			var n math.HexOrDecimal256
+			if err := n.UnmarshalText([]byte(f.Value)); f.Number.Sign() >= 0 && (err != nil || (*big.Int)(&n).Cmp(f.Number) != 0) {
+				return "number " + f.Name
+			}
 		}
 	}
+	for _, l := range leaves {
+		if value, ok := ours[l.Name]; !ok || !alike(l.Value, value) {
+			return "field " + l.Name
+		}
+	}
+	if len(leaves) != len(use.Typed.Fields) {
+		return "number of fields"
+	}
 	return ""
+}
+
+// flatten finds all values of what Clef has read.
+func flatten(to *[]clefapi.Field, name string, v any) {
+	add := func(text string) { *to = append(*to, clefapi.Field{Name: name, Value: text}) }
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			flatten(to, strings.TrimPrefix(name+"."+key, "."), item)
+		}
+	case []any:
+		for i, item := range v {
+			flatten(to, fmt.Sprintf("%s[%d]", name, i), item)
+		}
+		if len(v) == 0 {
+			add("empty")
+		}
+	case float64:
+		add(fmt.Sprintf("%.0f", v))
+	default:
+		add(fmt.Sprint(v))
+	}
+}
+
+// alike: addresses are shown with capitals, numbers in decimal.
+func alike(clef, ours string) bool {
+	var n math.HexOrDecimal256
+	number := n.UnmarshalText([]byte(clef)) == nil && (*big.Int)(&n).String() == ours
+	address := common.IsHexAddress(clef) && common.HexToAddress(clef).Hex() == ours
+	return clef == ours || number || address
 }
 
 func same(a eth.Address, b common.Address) bool { return string(a) == strings.ToLower(b.Hex()) }

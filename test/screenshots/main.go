@@ -59,47 +59,12 @@ func pictures() []picture {
 		{"unverified", prompt.Zenity{}, unknown.Request()},
 		{"hostile", prompt.Zenity{}, hostile.Request()},
 		{"sign", prompt.Zenity{}, sign.Request()},
-		{"clef", prompt.Zenity{}, payment()},
-		{"clef-approve", prompt.Zenity{}, approval()},
+		{"clef", prompt.Zenity{}, clef(payment)},
+		{"clef-approve", prompt.Zenity{}, clef(approval)},
+		{"clef-permit", prompt.Zenity{}, clef(permits)},
 		{"pinentry", prompt.Pinentry{}, known.Request()},
 		{"pinentry-hostile", prompt.Pinentry{}, hostile.Request()},
 	}
-}
-
-const account = "0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F"
-
-// payment and approval are what clef-guard asks about two transactions.
-func payment() consent.Request {
-	c := consent.Clef{
-		Qube: "work", Origin: "https://app.example.org", Method: "account_signTransaction", Account: account, Deed: "send 0.5 ether",
-		Details: []consent.Line{
-			{Label: "To", Text: "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"},
-			{Label: "Amount", Text: "0.5 ether"},
-			{Label: "Chain", Text: "1 (Ethereum)"},
-			{Label: "Fee", Text: "at most 0.00042 ether"},
-			{Label: "Nonce", Text: "7"},
-		},
-		Digest: "x",
-	}
-	return c.Request()
-}
-
-func approval() consent.Request {
-	c := consent.Clef{
-		Qube: "work", Origin: "https://app.example.org", Method: "account_signTransaction", Account: account, Deed: "let another take ALL of a token (approve)",
-		Details: []consent.Line{
-			{Label: "To", Text: "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB"},
-			{Label: "Amount", Text: "0 ether"},
-			{Label: "Call", Text: "approve, UNLIMITED"},
-			{Label: "Spender (call)", Text: "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"},
-			{Label: "Amount or token (call)", Text: "unlimited"},
-			{Label: "Chain", Text: "1 (Ethereum)"},
-			{Label: "Fee", Text: "at most 0.00092 ether"},
-			{Label: "Nonce", Text: "8"},
-		},
-		Digest: "x",
-	}
-	return c.Request()
 }
 
 func run(dir string) error {
