@@ -48,8 +48,9 @@ func (m *Mark) Set(now time.Time) error {
 	return nil
 }
 
-// Left is how much of a time after the last refusal is left. A clock that was
-// set back leaves at most all of it. What cannot be read counts as all of it.
+// Left is how much of a time after the last refusal is left. If the clock was set
+// back, the time begins anew, lest it last until the clock is there again. What cannot
+// be read counts as all of it.
 func (m *Mark) Left(now time.Time, after time.Duration) (time.Duration, error) {
 	if m == nil {
 		return 0, nil
@@ -63,7 +64,10 @@ func (m *Mark) Left(now time.Time, after time.Duration) (time.Duration, error) {
 		return after, fmt.Errorf("reading a mark of refusals: %w", err)
 	}
 	last := time.Unix(0, int64(binary.BigEndian.Uint64(b[:])))
-	return min(max(after-now.Sub(last), 0), after), nil
+	if last.After(now) {
+		return after, m.Set(now)
+	}
+	return max(after-now.Sub(last), 0), nil
 }
 
 // Close closes the mark.

@@ -44,6 +44,13 @@ func TestARefusalLastsForOthersToo(t *testing.T) {
 	if d := left(other, now.Add(-time.Hour)); d != 5*time.Second {
 		t.Errorf("with the clock set back %v are left", d)
 	}
+	// And from then on it passes, however far back that was.
+	if d := left(other, now.Add(-time.Hour+4*time.Second)); d != time.Second {
+		t.Errorf("after 4 seconds of the clock that was set back %v are left", d)
+	}
+	if d := left(one, now.Add(-time.Hour+6*time.Second)); d != 0 {
+		t.Errorf("after 6 seconds of the clock that was set back %v are left", d)
+	}
 	if m := (*cooldown.Mark)(nil); m.Set(now) != nil || left(m, now) != 0 {
 		t.Error("no mark remembers something")
 	}
