@@ -259,3 +259,69 @@ func TestTheIPCSocketHasNoBoundButTheClient(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A Clef that has stopped, or a cable that is pulled, must not hold a guard whose
+// person has answered already.
+func TestAClefThatStopsAnsweringHoldsNobody(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.Read(make([]byte, 64<<10))
+		io.WriteString(conn, httpAnswer(version))
+	}()
+	c, err := dial(t, "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.KeepAlive() }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("hangs")
+	}
+}
+
+// A Clef that ends while it is asked is not up; it is no other program.
+func TestAClefThatEndsIsDown(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*net.TCPConn){
+		"reset": func(conn *net.TCPConn) {
+			conn.Read(make([]byte, 64<<10))
+			conn.SetLinger(0)
+		},
+		"half an answer": func(conn *net.TCPConn) {
+			conn.Read(make([]byte, 64<<10))
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+		},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer l.Close()
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			end(conn.(*net.TCPConn))
+			conn.Close()
+		}()
+		if _, err := dial(t, "tcp", l.Addr().String()); !errors.Is(err, clefbackend.ErrDown) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

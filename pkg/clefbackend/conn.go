@@ -18,6 +18,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/clefapi"
@@ -65,8 +66,8 @@ type Conn struct {
 }
 
 // Dial connects to network ("tcp" for HTTP, "unix" for the IPC socket) and
-// address, and has Clef tell its version. Its error is ErrDown, ErrNotClef,
-// ErrLoop or that of ctx.
+// address, and has Clef tell its version. Its error is ErrDown, also when ctx ends,
+// ErrNotClef or ErrLoop.
 func Dial(ctx context.Context, network, address string) (*Conn, error) {
 	dialer := net.Dialer{Timeout: connectTime}
 	conn, err := dialer.DialContext(ctx, network, address)
@@ -91,7 +92,7 @@ func (c *Conn) probe(ctx context.Context) error {
 	defer c.until(ctx, probeTime)()
 	reply, err := c.exchange(jsonrpc.Request{Method: clefapi.Version}, Caller{}, false)
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
+	case ends(err):
 		return fmt.Errorf("%w: it closes the connection, or says nothing", ErrDown)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrNotClef, err)
@@ -103,6 +104,16 @@ func (c *Conn) probe(ctx context.Context) error {
 		return fmt.Errorf("%w: its version is %v", ErrNotClef, reply.Result.Kind())
 	}
 	return nil
+}
+
+// ends tells whether an error is that of a program that ends, or has stopped.
+func ends(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends the connection.

@@ -3,6 +3,7 @@ package clefbackend
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,11 +70,13 @@ func (f Caller) origin() string {
 	return claim
 }
 
-// KeepAlive makes Clef's HTTP server wait longer for the request.
+// KeepAlive makes Clef's HTTP server wait longer for the request. A server that does
+// not answer in a moment is an error: it would hold what waits for this.
 func (c *Conn) KeepAlive() error {
 	if c.http == nil {
 		return nil
 	}
+	defer c.until(context.Background(), probeTime)()
 	_, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: splitvault\r\n\r\n")
 	if err != nil {
 		return fmt.Errorf("keeping the connection to Clef: %w", err)
