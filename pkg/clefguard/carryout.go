@@ -29,6 +29,9 @@ func (g *Guard) carryOut(ctx context.Context, log logrus.FieldLogger, from clefc
 	case ctx.Err() != nil:
 		// Nothing takes back what Clef asks a person now.
 		log.Warn("the client is gone while Clef works: a prompt of Clef's stays, and what it signs goes nowhere")
+		if prompts(use) {
+			g.wait(log)
+		}
 		return jsonrpc.Reply{Err: g.notReady(nil)}
 	case err != nil:
 		log.WithField(journal.Err, err).Error("request failed")
@@ -48,14 +51,26 @@ func (g *Guard) carryOut(ctx context.Context, log logrus.FieldLogger, from clefc
 
 // saidNo passes on an error of Clef's.
 func (g *Guard) saidNo(log logrus.FieldLogger, e *jsonrpc.Error) jsonrpc.Reply {
-	translated, refused := translate(e)
+	translated, waits := translate(e)
 	log.WithField(journal.Cause, journal.Quote(e.Error())).Warn("Clef refuses")
-	if refused {
-		if err := g.Refused.Set(time.Now()); err != nil {
-			log.WithField(journal.Err, err).Error("the refusal is not remembered")
-		}
+	if waits {
+		g.wait(log)
 	}
 	return jsonrpc.Reply{Err: translated}
+}
+
+// wait has the qube's next request for a signature wait: a person has said no, or a
+// prompt was left behind in Clef, of which there should not be more and more.
+func (g *Guard) wait(log logrus.FieldLogger) {
+	if err := g.Refused.Set(time.Now()); err != nil {
+		log.WithField(journal.Err, err).Error("the refusal is not remembered")
+	}
+}
+
+// prompts tells whether Clef asks a person before it does it, and the next such
+// request can be made to wait.
+func prompts(use *clefapi.Use) bool {
+	return clefapi.PropertiesOf(use.Method).Signs || use.Method == clefapi.New
 }
 
 // filter leaves of Clef's accounts those that the rules show.

@@ -52,9 +52,9 @@ func (g *Guard) notReady(err error) *jsonrpc.Error {
 // requestDenied is what Clef says if its own prompt or rule said no.
 const requestDenied = "request denied"
 
-// translate turns an error of Clef's into one that clients understand. refused
-// tells that a person, or a rule of Clef's, said no.
-func translate(e *jsonrpc.Error) (translated *jsonrpc.Error, refused bool) {
+// translate turns an error of Clef's into one that clients understand. waits tells
+// that a person, or a rule of Clef's, said no, or that a prompt is open still.
+func translate(e *jsonrpc.Error) (translated *jsonrpc.Error, waits bool) {
 	switch {
 	case e.Code == jsonrpc.CodeServer && e.Message == requestDenied:
 		no := denied("rejected in Clef")
@@ -63,7 +63,7 @@ func translate(e *jsonrpc.Error) (translated *jsonrpc.Error, refused bool) {
 	case e.Code == jsonrpc.CodeTimedOut:
 		no := denied("no answer within 30 s (Clef's limit over HTTP); the vault can use Clef's IPC socket")
 		no.Data = e.Message
-		return no, false
+		return no, true
 	}
 	switch e.Code {
 	case -32603, -32005, -32007, -1, 429: // after these clients ask again by themselves

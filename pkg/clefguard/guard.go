@@ -54,7 +54,8 @@ type Guard struct {
 	// Rates are the counters of the rules that have a rate, by Verdict.ID. One that
 	// is missing counts as used up.
 	Rates map[string]*rate.Counter
-	// Refused remembers when Clef's own prompt last said no; nil remembers nothing.
+	// Refused remembers when Clef's own prompt last said no, or was left behind by
+	// who asked for it; nil remembers nothing.
 	Refused *cooldown.Mark
 	// Person answers where the rules ask; nil: nobody can be asked.
 	Person Person
@@ -173,7 +174,7 @@ func (g *Guard) hold(log logrus.FieldLogger, use *clefapi.Use) *jsonrpc.Error {
 	if g.Busy {
 		return denied("another request is pending")
 	}
-	if !clefapi.PropertiesOf(use.Method).Signs && use.Method != clefapi.New {
+	if !prompts(use) {
 		return nil
 	}
 	left, err := g.Refused.Left(time.Now(), g.Rules.Cooldown)
@@ -181,7 +182,7 @@ func (g *Guard) hold(log logrus.FieldLogger, use *clefapi.Use) *jsonrpc.Error {
 		log.WithField(journal.Err, err).Error("it cannot be told when a request was last refused: it counts as now")
 	}
 	if left > 0 {
-		return denied(fmt.Sprintf("a request was refused a moment ago, try again in %d s", int(left.Seconds())+1))
+		return denied(fmt.Sprintf("a request was refused a moment ago, or given up with its prompt in Clef open: try again in %d s", int(left.Seconds())+1))
 	}
 	return nil
 }

@@ -365,6 +365,55 @@ func TestARefusalInClefHoldsTheNextSignature(t *testing.T) {
 	}
 }
 
+// Nothing takes back a prompt of Clef's. A qube that hangs up, or has Clef's server give
+// up, again and again would fill the vault's screen with prompts for nobody.
+func TestAttackPromptsLeftBehindInClefAreNotPiledUp(t *testing.T) {
+	t.Parallel()
+	sign := req("account_signTransaction", transaction(""))
+	for name, leave := range map[string]func(w world){
+		"the client hangs up": func(w world) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			w.clef.during = func() { cancel(clefguard.ErrGone) }
+			if _, err := w.Serve(ctx, "", []byte(sign)); !errors.Is(err, clefguard.ErrGone) {
+				t.Error(err)
+			}
+			w.clef.during = nil
+		},
+		"Clef's server gives up": func(w world) {
+			w.clef.says = `{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"request timed out"}}`
+			w.ask(t, "", sign)
+			w.clef.says = ""
+		},
+	} {
+		mark, err := cooldown.Open(t.TempDir(), "work")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mark.Close()
+		w := vault(t, allowSome)
+		w.Refused, w.Rules.Cooldown = mark, time.Hour
+		leave(w)
+		if got := w.ask(t, "", sign); !strings.Contains(got, "4001") || !strings.Contains(got, "try again in") || len(w.clef.got) != 1 {
+			t.Errorf("%s: %s, Clef got %d requests", name, got, len(w.clef.got))
+		}
+	}
+	// What opens no prompt for a signature leaves none.
+	mark, err := cooldown.Open(t.TempDir(), "work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mark.Close()
+	w := vault(t, allowSome)
+	w.Refused, w.Rules.Cooldown = mark, time.Hour
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.clef.during = func() { cancel(clefguard.ErrGone) }
+	_, _ = w.Serve(ctx, "", []byte(req("account_version", `[]`)))
+	w.clef.during = nil
+	if got := w.ask(t, "", sign); !strings.Contains(got, "result") {
+		t.Error(got)
+	}
+}
+
 func TestARateThatCannotBeCountedAsks(t *testing.T) {
 	t.Parallel()
 	w := vault(t, "[[clef.rule]]\nqube = \"work\"\ndecision = \"allow\"\nrate = \"1/h\"\n")

@@ -25,17 +25,21 @@ const (
 
 // clef stands for the real one: it writes down what it gets, and says what it is told to.
 type clef struct {
-	mu    sync.Mutex
-	got   []string // requests, in our spelling
-	from  []clefbackend.Caller
-	says  string // a reply; "" is a good one
-	fails error
+	mu     sync.Mutex
+	got    []string // requests, in our spelling
+	from   []clefbackend.Caller
+	says   string // a reply; "" is a good one
+	fails  error
+	during func() // what happens while it works
 }
 
 func (c *clef) Call(ctx context.Context, r jsonrpc.Request, from clefbackend.Caller) (jsonrpc.Reply, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.got, c.from = append(c.got, string(r.Append(nil, r.ID))), append(c.from, from)
+	if c.during != nil {
+		c.during()
+	}
 	if c.fails != nil {
 		return jsonrpc.Reply{}, c.fails
 	}
