@@ -90,11 +90,17 @@ func serve(ctx context.Context, log *logrus.Logger, conn *net.TCPConn, rulesFile
 		entry.WithField(journal.Err, err).Error("no audit file: the journal alone has what was given")
 	}
 	call := &guard.Call{Caller: qrexec.Caller{Qube: qrexec.QubeName(name)}, Log: entry, Trail: trail}
-	relay, err := newRelay(call, file.Clef)
+	judge := newJudge(call, file.Clef)
+	defer judge.close()
+	relay, err := newRelay(judge)
 	if err != nil {
 		entry.WithField(journal.Err, err).Warn("no state directory: equal requests are not joined")
 	}
 	entry.Info("connection opened")
+	if err := judge.confineSelf(); err != nil { // before the first byte is read
+		entry.WithField(journal.Err, err).Error("connection closed: the process cannot be confined")
+		return 0
+	}
 	start := time.Now()
 	stats, err := relay.ServeNetwork(ctx, conn, func(untrusted string) bool { return file.Clef.PageMayAsk(name, untrusted) })
 	closed := entry.WithFields(logrus.Fields{

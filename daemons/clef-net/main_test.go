@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,8 +27,28 @@ func TestMain(m *testing.M) {
 			return log
 		}))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if path, _ := shipped(); path != "" {
+		os.Remove(path)
+	}
+	os.Exit(code)
 }
+
+// shipped is this binary as programs are shipped: where C is linked in, as with the
+// race detector, the confinement stops the runtime.
+var shipped = sync.OnceValues(func() (path string, err error) {
+	f, err := os.CreateTemp("", "clef-net")
+	if err != nil {
+		return "", err
+	}
+	f.Close()
+	cmd := exec.Command("go", "test", "-c", "-o", f.Name(), ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return f.Name(), fmt.Errorf("%w: %s", err, said)
+	}
+	return f.Name(), nil
+})
 
 // clef answers each request with its method, and counts them.
 func clef(t *testing.T) (address string, seen func() string) {
@@ -69,11 +90,27 @@ func clef(t *testing.T) (address string, seen func() string) {
 // the rest, and what the daemon said.
 func send(t *testing.T, rules, fields, body string) (answer, said string) {
 	t.Helper()
+	client, end := start(t, rules)
+	// An unknown peer is not even read.
+	_, _ = fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", fields, len(body), body)
+	b, _ := io.ReadAll(bufio.NewReader(client))
+	said, _ = end()
+	return string(b), said
+}
+
+// start starts a daemon with these rules for a connection; end closes that, and
+// returns what the daemon said, and its state while it served.
+func start(t *testing.T, rules string) (client net.Conn, end func() (said, state string)) {
+	t.Helper()
+	program, err := shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "net") // a short path: sockets are made in it
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	file := filepath.Join(dir, "rules.toml")
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,11 +120,11 @@ func send(t *testing.T, rules, fields, body string) (answer, said string) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
+	client, err = net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
 	conn, err := listener.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +134,7 @@ func send(t *testing.T, rules, fields, body string) (answer, said string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, program)
 	cmd.Env = append(os.Environ(), "CLEF_NET_TEST="+file, "LISTEN_FDS=1", "XDG_RUNTIME_DIR="+dir, "XDG_STATE_HOME="+dir)
 	cmd.ExtraFiles = []*os.File{server}
 	var stderr bytes.Buffer
@@ -106,18 +143,18 @@ func send(t *testing.T, rules, fields, body string) (answer, said string) {
 		t.Fatal(err)
 	}
 	server.Close()
-	defer cmd.Process.Kill()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	// An unknown peer is not even read.
-	_, _ = fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", fields, len(body), body)
-	b, _ := io.ReadAll(bufio.NewReader(client))
-	client.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+	return client, func() (said, state string) {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		client.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		return stderr.String(), string(status)
 	}
-	return string(b), stderr.String()
 }
 
 const list = `{"jsonrpc":"2.0","id":1,"method":"account_list"}`
@@ -153,6 +190,67 @@ func TestAKnownPeerIsJudgedByTheRulesForItsName(t *testing.T) {
 	if got := seen(); strings.Contains(got, "account_list") || strings.Contains(got, "account_new") {
 		t.Errorf("Clef got %s", got)
 	}
+}
+
+// The first byte is read by a process that is confined, and that serves all the same:
+// several requests on a connection, counted by a rate, over Clef's socket as over its port.
+func TestAPeerIsServedByAConfinedProcess(t *testing.T) {
+	t.Parallel()
+	address, _ := clef(t)
+	const rule = "[[clef.peer]]\naddress = \"127.0.0.1\"\nname = \"dapp\"\n[[clef.rule]]\nqube = \"dapp\"\ndecision = \"allow\"\nrate = \"2/h\"\n"
+	for _, backend := range []string{"http://" + address, "unix:" + ipc(t)} {
+		client, end := start(t, fmt.Sprintf("[clef]\nbackend = %q\n%s", backend, rule))
+		answers := bufio.NewReader(client)
+		for _, want := range []string{`"result":["0x9d8a`, `"result":["0x9d8a`, `"code":4001`} {
+			fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(list), list)
+			answer, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(body), want) {
+				t.Errorf("%s: %s, %v; want %s", backend, body, err, want)
+			}
+		}
+		said, state := end()
+		for _, want := range []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n"} {
+			if !strings.Contains(state, want) {
+				t.Errorf("%s: no %q in %s", backend, want, state)
+			}
+		}
+		if strings.Contains(said, "error") || strings.Contains(said, "kernel") {
+			t.Errorf("%s: %s", backend, said)
+		}
+	}
+}
+
+// ipc is a Clef that answers over its socket.
+func ipc(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "clef.ipc")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					result := `"6.1.0"`
+					if strings.Contains(lines.Text(), "account_list") {
+						result = `["0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"]`
+					}
+					fmt.Fprintf(conn, `{"jsonrpc":"2.0","id":"splitvault-guard","result":%s}`+"\n", result)
+				}
+			}()
+		}
+	}()
+	return path
 }
 
 func TestNobodyElseGetsAByte(t *testing.T) {

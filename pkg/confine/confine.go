@@ -14,6 +14,9 @@
 // So everything that the guard needs must be open before: its agents, the
 // journal's socket, its rules. What is open stays usable: a guard that was taken
 // over could still talk to its agents, write to the journal and answer its client.
+//
+// [Runner] is for a guard that has to run programs, [Server] for a program that
+// connects to its backend again and again.
 package confine
 
 import (
@@ -61,7 +64,9 @@ func Guard() (landlocked bool, err error) {
 
 // Limits sets limits of resources that hold for this process and its children:
 // no core file, a bound on memory and open files.
-func Limits() error {
+func Limits() error { return limits(maxFiles) }
+
+func limits(files uint64) error {
 	for _, l := range []struct {
 		what  int
 		value uint64
@@ -69,7 +74,7 @@ func Limits() error {
 	}{
 		{unix.RLIMIT_CORE, 0, "core file"},
 		{unix.RLIMIT_DATA, maxData, "memory"},
-		{unix.RLIMIT_NOFILE, maxFiles, "open files"},
+		{unix.RLIMIT_NOFILE, files, "open files"},
 	} {
 		if err := unix.Setrlimit(l.what, &unix.Rlimit{Cur: l.value, Max: l.value}); err != nil {
 			return fmt.Errorf("limiting %s: %w", l.name, err)

@@ -2,9 +2,9 @@ package confine_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -109,12 +109,39 @@ func world(t *testing.T) (dir string, journal *net.UnixConn) {
 	if err := os.WriteFile(filepath.Join(dir, "victim"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"", "agent", "journal"} {
+	networked(t, dir)
+	for _, path := range []string{"", "agent", "journal", "shared", "shared/kept", "victim"} {
 		if err := os.Chmod(filepath.Join(dir, path), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir, journal
+}
+
+// networked adds two ports, an abstract socket and a directory that a server shares.
+func networked(t *testing.T, dir string) {
+	t.Helper()
+	var ports []any
+	for _, at := range []struct{ network, address string }{{"tcp", "127.0.0.1:0"}, {"tcp", "127.0.0.1:0"}, {"unix", "@" + dir}} {
+		listener, err := net.Listen(at.network, at.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go echo(listener)
+		if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
+			ports = append(ports, tcp.Port)
+		}
+	}
+	shared := filepath.Join(dir, "shared")
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "ports"), fmt.Appendln(nil, ports...), 0o644),
+		os.Mkdir(shared, 0o700),
+		os.WriteFile(filepath.Join(shared, "kept"), nil, 0o600),
+		os.Symlink("/etc/passwd", filepath.Join(shared, "link")))
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func echo(listener net.Listener) {
@@ -133,7 +160,12 @@ func echo(listener net.Listener) {
 // waiting starts a process that waits, and returns when it does.
 func waiting(t *testing.T, confined bool) *os.Process {
 	t.Helper()
-	cmd := probe(t, 1, confined, "wait")
+	return begin(t, probe(t, 1, confined, "wait"))
+}
+
+// begin starts a probe that waits.
+func begin(t *testing.T, cmd *exec.Cmd) *os.Process {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -166,21 +198,37 @@ func try(t *testing.T, procs int, confined bool) map[string]string {
 
 func tryIn(t *testing.T, procs int, state string) map[string]string {
 	t.Helper()
+	results, _ := tryWithGaps(t, procs, state)
+	return results
+}
+
+// tryWithGaps also returns the layers that the confinement said to be missing.
+func tryWithGaps(t *testing.T, procs int, state string) (results map[string]string, gaps []string) {
+	t.Helper()
 	dir, _ := world(t)
 	victim := waiting(t, false)
 	cmd := probeIn(t, procs, state, "try", dir, strconv.Itoa(victim.Pid))
 	cmd.Stdin = os.Stdin
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	// A file that is only to be appended to, as the audit file is.
+	stderr, err := os.OpenFile(filepath.Join(dir, "log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		t.Fatalf("probe: %v\n%s", err, stderr.Bytes())
-	}
-	var results map[string]string
-	if err := json.Unmarshal(out, &results); err != nil {
 		t.Fatal(err)
 	}
-	return results
+	defer stderr.Close()
+	cmd.Stderr = stderr
+	out, err := cmd.Output()
+	if err != nil {
+		said, _ := os.ReadFile(stderr.Name())
+		t.Fatalf("probe: %v\n%s", err, said)
+	}
+	var outcome struct {
+		Results map[string]string
+		Gaps    []string
+	}
+	if err := json.Unmarshal(out, &outcome); err != nil {
+		t.Fatal(err)
+	}
+	return outcome.Results, outcome.Gaps
 }
 
 // Every attempt succeeds without the confinement, so that its failure within
@@ -279,17 +327,23 @@ func TestWhatAGuardNeedsStillWorks(t *testing.T) {
 	for _, procs := range []int{1, 8} {
 		t.Run("GOMAXPROCS="+strconv.Itoa(procs), func(t *testing.T) {
 			t.Parallel()
-			dir, journal := world(t)
-			out, err := probe(t, procs, true, "serve", dir).CombinedOutput()
-			if err != nil || string(out) != "served\n" {
-				t.Fatalf("probe: %v\n%s", err, out)
-			}
-			line := make([]byte, 64)
-			n, err := journal.Read(line)
-			if err != nil || string(line[:n]) != "MESSAGE=hello\n" {
-				t.Errorf("the journal got %q, %v", line[:n], err)
-			}
+			serves(t, procs, "confined")
 		})
+	}
+}
+
+// serves has the probe do all that a guard needs, and wants nothing said beside it.
+func serves(t *testing.T, procs int, state string) {
+	t.Helper()
+	dir, journal := world(t)
+	out, err := probeIn(t, procs, state, "serve", dir).CombinedOutput()
+	if err != nil || string(out) != "served\n" {
+		t.Fatalf("probe: %v\n%s", err, out)
+	}
+	line := make([]byte, 64)
+	n, err := journal.Read(line)
+	if err != nil || string(line[:n]) != "MESSAGE=hello\n" {
+		t.Errorf("the journal got %q, %v", line[:n], err)
 	}
 }
 

@@ -20,16 +20,20 @@ const (
 // all is the mask of a whole argument.
 const all = ^uint32(0)
 
-// rule lets one system call through; with values only if the argument has one of
-// them after masking.
+// rule lets one system call through, if all these arguments are as wanted.
 type rule struct {
-	number    uintptr
-	arg, mask uint32
-	values    []uint32
+	number uintptr
+	wanted []argument
+}
+
+// argument is one that has, after masking, one of the values.
+type argument struct {
+	number, mask uint32
+	values       []uint32
 }
 
 func masked(number uintptr, arg, mask uint32, values ...uint32) rule {
-	return rule{number: number, arg: arg, mask: mask, values: values}
+	return rule{number, []argument{{arg, mask, values}}}
 }
 
 // allowed is what Go's runtime needs to go on, and reading, writing and
@@ -92,19 +96,19 @@ func program(rules []rule) []unix.SockFilter {
 		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
 	}
 	for _, r := range rules {
-		n := uint8(len(r.values))
-		if n == 0 {
-			p = append(p, unix.SockFilter{Code: jeq, K: uint32(r.number), Jf: 1}, allow)
-			continue
+		var body []unix.SockFilter
+		for _, a := range r.wanted {
+			body = append(body,
+				unix.SockFilter{Code: load, K: offsetArgs + 8*a.number},
+				unix.SockFilter{Code: and, K: a.mask})
+			for i, value := range a.values {
+				body = append(body, unix.SockFilter{Code: jeq, K: value, Jt: uint8(len(a.values) - i)})
+			}
+			body = append(body, deny)
 		}
-		p = append(p,
-			unix.SockFilter{Code: jeq, K: uint32(r.number), Jf: n + 4},
-			unix.SockFilter{Code: load, K: offsetArgs + 8*r.arg},
-			unix.SockFilter{Code: and, K: r.mask})
-		for i, value := range r.values {
-			p = append(p, unix.SockFilter{Code: jeq, K: value, Jt: n - uint8(i)})
-		}
-		p = append(p, deny, allow)
+		body = append(body, allow)
+		p = append(p, unix.SockFilter{Code: jeq, K: uint32(r.number), Jf: uint8(len(body))})
+		p = append(p, body...)
 	}
 	return append(p, deny)
 }

@@ -12,3 +12,5 @@ func architectureCalls() []uintptr {
 }
 
 func fcntlCalls() []uintptr { return []uintptr{unix.SYS_FCNTL} }
+
+func statCalls() []uintptr { return []uintptr{unix.SYS_NEWFSTATAT} }

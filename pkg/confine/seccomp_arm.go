@@ -16,3 +16,5 @@ func architectureCalls() []uintptr {
 }
 
 func fcntlCalls() []uintptr { return []uintptr{unix.SYS_FCNTL, unix.SYS_FCNTL64} }
+
+func statCalls() []uintptr { return []uintptr{unix.SYS_FSTATAT64} }

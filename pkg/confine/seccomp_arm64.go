@@ -10,3 +10,5 @@ const (
 func architectureCalls() []uintptr { return nil }
 
 func fcntlCalls() []uintptr { return []uintptr{unix.SYS_FCNTL} }
+
+func statCalls() []uintptr { return []uintptr{unix.SYS_FSTATAT} }

@@ -161,6 +161,15 @@ func (b Backend) String() string {
 	return "http://" + b.Address
 }
 
+// Port is the one of TCP, 0 for a socket's path.
+func (b Backend) Port() uint16 {
+	at, err := netip.ParseAddrPort(b.Address)
+	if b.Network != "tcp" || err != nil {
+		return 0
+	}
+	return at.Port()
+}
+
 // Expand returns the backend with the beginning of a path replaced as in
 // [AgentPaths.Expand].
 func (b Backend) Expand(runtime, home string) Backend {

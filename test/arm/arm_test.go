@@ -129,6 +129,10 @@ func TestClefNetServesOnARM(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v: %s", err, said.Bytes())
 	}
+	// What qemu's user mode has not is told once.
+	if n := strings.Count(said.String(), "confines less"); n != 1 || !strings.Contains(said.String(), "no Landlock: ") || !strings.Contains(said.String(), "(seccomp)") {
+		t.Errorf("it says so %d times: %s", n, said.String())
+	}
 	if from := <-got; from != "qube:laptop" {
 		t.Errorf("Clef was told of %q", from)
 	}

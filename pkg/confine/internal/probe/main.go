@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -25,12 +26,22 @@ func main() {
 
 // run confines the process if asked to, and does one thing:
 //
-//	try DIR PID   all that is forbidden; DIR is writable, PID another process of this user
+//	try DIR PID   all that is forbidden; DIR is a world, PID another process of this user
 //	exec          become /bin/true
 //	memory        allocate more than a guard may, in steps
-//	serve DIR     what a guard does; DIR has sockets "agent" and "journal"
+//	serve DIR     what a guard does
 //	wait          until standard input ends
+//
+// A world is a directory that anybody may write to, with sockets "agent" and "journal",
+// a directory "shared" and the file "ports".
 func run(confined, what string, args []string) error {
+	var place world
+	if len(args) > 0 {
+		var err error
+		if place, err = worldIn(args[0]); err != nil {
+			return err
+		}
+	}
 	open, err := prepare(what, args)
 	if err != nil {
 		return err
@@ -39,9 +50,14 @@ func run(confined, what string, args []string) error {
 	if err := elsewhere(func() error { return nil }); err != nil {
 		return err
 	}
+	var gaps []string
 	switch confined {
 	case "confined":
 		if _, err := confine.Guard(); err != nil {
+			return err
+		}
+	case "server", "server without Landlock", "server without seccomp":
+		if gaps, err = serverOn(confined, place.reach()); err != nil {
 			return err
 		}
 	case "runner":
@@ -51,7 +67,7 @@ func run(confined, what string, args []string) error {
 	}
 	switch what {
 	case "try":
-		return json.NewEncoder(os.Stdout).Encode(tryAll(args[0], args[1], elsewhere))
+		return json.NewEncoder(os.Stdout).Encode(outcome{tryAll(attempts(args[0], args[1]), networkAttempts(place), elsewhere), gaps})
 	case "exec":
 		return syscall.Exec("/bin/true", []string{"true"}, nil)
 	case "memory":
@@ -77,10 +93,17 @@ func wait() error {
 	return err
 }
 
+// outcome is what the tests read.
+type outcome struct {
+	Results map[string]string
+	Gaps    []string // what the confinement said
+}
+
 // tryAll returns for each attempt "" or how it failed on both threads.
-func tryAll(dir, victim string, elsewhere func(func() error) error) map[string]string {
+func tryAll(all, more map[string]func() error, elsewhere func(func() error) error) map[string]string {
 	results := make(map[string]string)
-	for name, try := range attempts(dir, victim) {
+	maps.Copy(all, more)
+	for name, try := range all {
 		here, there := try(), elsewhere(try)
 		results[name] = ""
 		if here != nil && there != nil {
