@@ -5,21 +5,18 @@ import (
 	"testing"
 
 	"github.com/splitvault/splitvault/test/baseline"
-	"github.com/splitvault/splitvault/test/qubes/bench"
 	"github.com/splitvault/splitvault/test/rails/typed"
 )
 
 // interop types docs/interop.md, beside a client and a vault in the form of Qubes'
 // own split-ssh. Each section ends with a listing of keys, which must show the
 // vault's key: by a call of the service that the section is about.
-func interop(t *testing.T, kit *bench.Kit, pkg []byte) {
+func interop(t *testing.T, s shelf) {
 	commands, err := typed.In(string(read(t, source+"/docs/interop.md")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWay(t, kit, pkg, "docs/interop.md")
-	w.tpl.run("apt install ~/QubesIncoming/disp1234/splitvault_*.deb")
-	w.tpl.poweroff()
+	w := newWay(t, s, "trixie", "docs/interop.md", true)
 	if err := w.SetService("work", "splitvault-ssh", true); err != nil {
 		t.Fatal(err)
 	}

@@ -15,25 +15,36 @@ import (
 
 // TestJourneys are the ways of different people, with one build of the project.
 func TestJourneys(t *testing.T) {
-	kit := bench.Prepare(t)
-	pkg := deb(t, maker(t, "1.0.0"))
-	t.Run("as the README says", func(t *testing.T) { wayOfTheReadme(t, kit, pkg) })
-	t.Run("upgrade and purge", func(t *testing.T) { upgrade(t, kit, pkg) })
-	t.Run("three switches", func(t *testing.T) { switches(t, kit, pkg) })
-	t.Run("with other programs", func(t *testing.T) { interop(t, kit, pkg) })
+	s := prepare(t, bench.Prepare(t), deb(t, maker(t, "1.0.0")))
+	for _, journey := range []struct {
+		name string
+		way  func(*testing.T, shelf)
+	}{
+		{"as the README says", func(t *testing.T, s shelf) { wayOfTheReadme(t, s, "trixie") }},
+		{"as the README says on Debian 12", func(t *testing.T, s shelf) { wayOfTheReadme(t, s, "bookworm") }},
+		{"upgrade and purge", upgrade},
+		{"three switches", switches},
+		{"with other programs", interop},
+	} {
+		t.Run(journey.name, func(t *testing.T) {
+			t.Parallel()
+			journey.way(t, s)
+		})
+	}
 }
 
 // wayOfTheReadme installs, uses and removes splitvault with nothing but what
 // README.md tells people to type, in the qubes where they are to type it.
-func wayOfTheReadme(t *testing.T, kit *bench.Kit, pkg []byte) {
+func wayOfTheReadme(t *testing.T, s shelf, suite string) {
 	commands, err := typed.In(string(read(t, source+"/README.md")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWay(t, kit, pkg, "README.md")
+	w := newWay(t, s, suite, "README.md", false)
 	for _, c := range commands {
 		if c.Section == "Remove" {
 			w.check()
+			w.clef()
 			break
 		}
 		w.do(c)
@@ -56,18 +67,18 @@ var elsewhere = map[string]string{
 
 // way is somebody who follows the README.
 type way struct {
-	t   *testing.T
-	b   *bench.Test
-	tpl *template
+	t     *testing.T
+	b     *bench.Test
+	tpl   *template
+	suite string
 
 	document string // whose commands are typed
 }
 
-func newWay(t *testing.T, kit *bench.Kit, pkg []byte, document string) *way {
+func newWay(t *testing.T, s shelf, suite, document string, installed bool) *way {
 	t.Helper()
-	b := kit.New(t, "trixie")
-	w := &way{t, b, newTemplate(t, b), document}
-	w.tpl.poweroff()
+	b := s.kit.New(t, suite)
+	w := &way{t, b, s.take(t, b, suite, installed), suite, document}
 	for _, name := range []string{"work", "vault"} {
 		b.BootSpec(bench.Spec{Name: name, Template: w.tpl.dir, DB: map[string]string{}})
 	}
@@ -78,8 +89,10 @@ func newWay(t *testing.T, kit *bench.Kit, pkg []byte, document string) *way {
 	if _, err := b.Ctl(t.Context(), "answer", "--default", "allow:vault"); err != nil { // and a hand on dom0's window
 		t.Fatal(err)
 	}
-	w.tpl.boot()
-	w.tpl.put("QubesIncoming/disp1234/splitvault_1.0.0-1_amd64.deb", pkg)
+	if !installed {
+		w.tpl.boot()
+		w.tpl.put("QubesIncoming/disp1234/splitvault_1.0.0-1_amd64.deb", s.pkg)
+	}
 	return w
 }
 
@@ -135,8 +148,8 @@ func (w *way) inQube(name, line string) string {
 	}
 	how := machine.AsLogin
 	if name == "vault" {
-		how = machine.AsService // a session's environment, with the agent of Debian 13
-		w.screen()
+		how = machine.AsService // a session's environment
+		w.session()
 	}
 	if strings.HasPrefix(line, "sudo ") {
 		how = machine.AsRoot
@@ -149,13 +162,18 @@ func (w *way) inQube(name, line string) string {
 	return string(out)
 }
 
-// screen gives the vault one, if it has none yet.
-func (w *way) screen() {
+// session gives the vault a screen, if it has none yet; and on Debian 12 the ssh-agent
+// that its X session starts. On Debian 13 there is one of the user's systemd.
+func (w *way) session() {
 	w.t.Helper()
 	_, err := w.qube("vault").User(w.t.Context(), "sh", "-c", `systemctl --user is-active --quiet screen || {
 		systemd-run --user --quiet --unit=screen Xvfb :7 -noreset -screen 0 1024x768x24
 		systemctl --user set-environment DISPLAY=:7
-		for i in $(seq 200); do [ -S /tmp/.X11-unix/X7 ] && exit; sleep 0.05; done; exit 1; }`)
+		[ "$0" != bookworm ] || {
+			systemd-run --user --quiet --unit=session-agent ssh-agent -D -a "$XDG_RUNTIME_DIR/session-agent"
+			systemctl --user set-environment SSH_AUTH_SOCK="$XDG_RUNTIME_DIR/session-agent"
+		}
+		for i in $(seq 200); do [ -S /tmp/.X11-unix/X7 ] && exit; sleep 0.05; done; exit 1; }`, w.suite)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -193,7 +211,8 @@ func (w *way) checkRemoved() {
 			w.t.Fatal(err)
 		}
 	}
-	if got := w.inQube("work", `echo "$SSH_AUTH_SOCK"; systemctl --user show-environment | grep SSH_AUTH_SOCK; systemctl --user --all list-units 'splitvault*' --no-legend; test ! -e /run/user/1000/ssh`); got != "\nSSH_AUTH_SOCK=/run/user/1000/openssh_agent\n" {
+	before := map[string]string{"trixie": "\nSSH_AUTH_SOCK=/run/user/1000/openssh_agent\n", "bookworm": "\n"}
+	if got := w.inQube("work", `echo "$SSH_AUTH_SOCK"; systemctl --user show-environment | grep SSH_AUTH_SOCK; systemctl --user --all list-units 'splitvault*' --no-legend; test ! -e /run/user/1000/ssh`); got != before[w.suite] {
 		w.t.Errorf("work is not as before: %q", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/splitvault/splitvault/test/qubes/bench"
 	"github.com/splitvault/splitvault/test/qubes/bench/machine"
+	"github.com/splitvault/splitvault/test/qubes/bench/roots"
 	"github.com/splitvault/splitvault/test/rails/pack"
 )
 
@@ -29,6 +30,47 @@ type template struct {
 	bench *bench.Test
 	dir   string
 	qube  *bench.Qube // nil while it is off
+}
+
+// shelf has what the journeys begin with: the package, and templates to copy.
+type shelf struct {
+	kit       *bench.Kit
+	pkg       []byte
+	bare      map[string]string // by suite: a template without splitvault
+	installed string            // of trixie: one with the package
+}
+
+func prepare(t *testing.T, kit *bench.Kit, pkg []byte) shelf {
+	t.Helper()
+	s := shelf{kit: kit, pkg: pkg, bare: map[string]string{}}
+	for _, suite := range roots.Suites() {
+		tpl := newTemplate(t, kit.New(t, suite))
+		tpl.poweroff()
+		s.bare[suite] = tpl.dir
+		if suite == "trixie" {
+			with := s.take(t, tpl.bench, suite, false)
+			with.boot()
+			with.put("/root/splitvault.deb", pkg)
+			with.run("apt install /root/splitvault.deb")
+			with.poweroff()
+			s.installed = with.dir
+		}
+	}
+	return s
+}
+
+// take copies a template, which is off.
+func (s shelf) take(t *testing.T, b *bench.Test, suite string, installed bool) *template {
+	t.Helper()
+	from := s.bare[suite]
+	if installed {
+		from = s.installed
+	}
+	dir := filepath.Join(t.TempDir(), "template")
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", from, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return &template{t: t, bench: b, dir: dir}
 }
 
 // newTemplate makes a template without splitvault. Of Qubes' own packages dpkg
@@ -162,7 +204,7 @@ func maker(t *testing.T, version string) pack.Maker {
 	}
 	nfpm := filepath.Join(cache, "splitvault/bin/nfpm")
 	if _, err := os.Stat(nfpm); err != nil {
-		if out, err := just(t, "nfpm"); err != nil {
+		if out, err := just(t, source, "nfpm"); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
@@ -176,14 +218,14 @@ func maker(t *testing.T, version string) pack.Maker {
 	}
 }
 
-func just(t *testing.T, recipe string) ([]byte, error) {
+func just(t *testing.T, dir string, recipe ...string) ([]byte, error) {
 	t.Helper()
 	program := "just"
 	if _, err := exec.LookPath(program); err != nil {
 		program = "./justw"
 	}
-	cmd := exec.CommandContext(t.Context(), program, recipe)
-	cmd.Dir = source
+	cmd := exec.CommandContext(t.Context(), program, recipe...)
+	cmd.Dir = dir
 	return cmd.CombinedOutput()
 }
 

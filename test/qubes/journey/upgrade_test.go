@@ -2,32 +2,46 @@ package journey
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/splitvault/splitvault/test/qubes/bench"
 )
 
-// upgrade installs an older build, changes what an administrator may change,
-// and installs the present one over it: the changes stay, all else is new, and a qube
-// works before and after. Then all of it goes, but for what is the user's.
-func upgrade(t *testing.T, kit *bench.Kit, pkg []byte) {
-	b := kit.New(t, "bookworm")
-	tpl := newTemplate(t, b)
-	tpl.put("/root/old.deb", olderBuild(t))
-	tpl.run("apt install /root/old.deb")
+// listFiles prints the package's files.
+const listFiles = `dpkg -L splitvault | while read -r path; do [ -d "$path" ] && [ ! -L "$path" ] || echo "$path"; done`
+
+// upgrade installs an older build, changes what an administrator may change, and
+// installs over it the build of an earlier commit and then the present one, also in a
+// qube that runs: the changes stay, all else is new, and sockets listen before, after and
+// all the while. Then all of it goes, but for what is the user's.
+func upgrade(t *testing.T, s shelf) {
+	b := s.kit.New(t, "bookworm")
+	tpl := s.take(t, b, "bookworm", false)
+	tpl.boot()
+	tpl.put("/root/older.deb", olderBuild(t))
+	tpl.run("apt install /root/older.deb")
+	files := strings.Fields(tpl.run(listFiles))
 	tpl.run("mkdir -p /etc/splitvault/enable && touch /etc/splitvault/enable/splitvault-ssh && echo '# mine' >>/etc/profile.d/splitvault.sh")
+	if pkg, err := previous(t); err == nil {
+		tpl.put("/root/previous.deb", pkg)
+		tpl.run("apt install /root/previous.deb")
+	} else {
+		t.Attr("note", "no upgrade from the build of an earlier commit, only from a made-up one: "+strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	version := strings.TrimSuffix(tpl.run("dpkg-query -W -f '${Version}' splitvault"), "-1")
 	tpl.poweroff()
 	work := b.BootSpec(bench.Spec{Name: "work", Template: tpl.dir})
-	if out, err := work.User(t.Context(), "splitvault", "--version"); err != nil || out != "splitvault 0.0.9\n" {
+	if out, err := work.User(t.Context(), "splitvault", "--version"); err != nil || out != "splitvault "+version+"\n" {
 		t.Errorf("before: %q, %v", out, err)
 	}
 	active(t, work, true)
+	upgradeRunning(t, work, s.pkg)
 
 	tpl.boot()
-	tpl.put("/root/new.deb", pkg)
+	tpl.put("/root/new.deb", s.pkg)
 	tpl.run("apt install /root/new.deb")
 	if got := tpl.run(`dpkg-query -W -f '${Version} ${Status}' splitvault`); got != "1.0.0-1 install ok installed" {
 		t.Errorf("dpkg says %q", got)
@@ -35,12 +49,18 @@ func upgrade(t *testing.T, kit *bench.Kit, pkg []byte) {
 	if mine := tpl.run("tail -n 1 /etc/profile.d/splitvault.sh"); mine != "# mine\n" {
 		t.Errorf("the administrator's change is lost: %q", mine)
 	}
-	for _, gone := range []string{"/usr/lib/splitvault/old-relay", "/usr/lib/systemd/user/splitvault-old.socket"} {
-		tpl.run("test ! -e " + gone)
+	kept := strings.Fields(tpl.run(listFiles))
+	gone := slices.DeleteFunc(files, func(path string) bool { return slices.Contains(kept, path) })
+	if len(gone) < 2 {
+		t.Errorf("gone from the package are %q: the made-up build had more", gone)
+	}
+	for _, path := range gone {
+		tpl.run("test ! -e " + path)
 	}
 	if script := tpl.run("cat /etc/qubes/post-install.d/30-splitvault.sh"); strings.Contains(script, "older") {
 		t.Error("a file of the package that nobody changed is still the old one")
 	}
+	tpl.run("cd / && dpkg --verify splitvault | grep -v ' c /etc/profile.d/splitvault.sh$' >/root/damaged || true; test ! -s /root/damaged")
 	tpl.poweroff()
 	if err := work.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -67,22 +87,22 @@ func upgrade(t *testing.T, kit *bench.Kit, pkg []byte) {
 	active(t, work, false)
 }
 
-// olderBuild is a package of this project as an older one might have been: another
-// version, a program and a unit that are gone, and a script with other words.
-func olderBuild(t *testing.T) []byte {
+// upgradeRunning installs a package in a qube in which the socket listens, as in one
+// that is its own template: it goes on listening, and the next client meets the new
+// program. (There is no vault: the relay's own answer is what comes.)
+func upgradeRunning(t *testing.T, q *bench.Qube, pkg []byte) {
 	t.Helper()
-	src := filepath.Join(t.TempDir(), "older")
-	script := `mkdir -p "$2" && cd "$1" && cp -a units templatevm dom0 docs debian *.md "$2" && mkdir -p "$2/build" && cp -a build/lib build/bin "$2/build"
-		cp "$2/build/lib/ssh-relay" "$2/build/lib/old-relay"
-		printf '#!/bin/sh\necho splitvault 0.0.9\n' >"$2/build/bin/splitvault"
-		printf '[Unit]\nConditionPathExists=/nowhere\n[Socket]\nListenStream=%%t/old\n' >"$2/units/client/splitvault-old.socket"
-		echo '# older' >>"$2/templatevm/etc/qubes/post-install.d/30-splitvault.sh"`
-	m := maker(t, "0.0.9")
-	if out, err := exec.CommandContext(t.Context(), "sh", "-euc", script, "sh", m.Source, src).CombinedOutput(); err != nil {
+	if err := q.Put(t.Context(), "/root/new.deb", pkg); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := q.Root(t.Context(), "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confold install /root/new.deb 2>&1"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	m.Source, m.Build = src, filepath.Join(src, "build")
-	return deb(t, m)
+	active(t, q, true)
+	out, err := q.User(t.Context(), "SSH_AUTH_SOCK=$XDG_RUNTIME_DIR/ssh/S.ssh-agent ssh-add -l 2>&1; echo; readlink /proc/*/exe | grep deleted || true")
+	if err != nil || !strings.Contains(out, "agent refused operation") || strings.Contains(out, "splitvault") {
+		t.Errorf("after an upgrade of the running qube: %q, %v", out, err)
+	}
 }
 
 // active holds whether the agent's socket is there, and the user's systemd content.
@@ -103,12 +123,9 @@ func active(t *testing.T, q *bench.Qube, want bool) {
 // switches: the owner of a template who runs systemctl --global enable, one
 // whose tools write /etc/splitvault/enable, and one who uses qvm-service. Each is
 // enough alone, and each spares a qube that is marked as a vault.
-func switches(t *testing.T, kit *bench.Kit, pkg []byte) {
-	b := kit.New(t, "trixie")
-	tpl := newTemplate(t, b)
-	tpl.put("/root/splitvault.deb", pkg)
-	tpl.run("apt install /root/splitvault.deb")
-	tpl.poweroff()
+func switches(t *testing.T, s shelf) {
+	b := s.kit.New(t, "trixie")
+	tpl := s.take(t, b, "trixie", true)
 	boot := func(name string, services ...string) *bench.Qube {
 		return b.BootSpec(bench.Spec{Name: name, Template: tpl.dir, Services: services})
 	}

@@ -1,7 +1,8 @@
 // Command gotest runs `go test` with the given arguments, prints its ordinary
-// summary lines and the output of failed tests, and names every skipped test
-// with its reason. Where the environment variable CI is not empty a skipped
-// test is a failure: what CI did not run, it did not prove.
+// summary lines and the output of failed tests, names every skipped test with its
+// reason, and prints what a test notes by T.Attr("note", …). Where the environment
+// variable CI is not empty a skipped test is a failure: what CI did not run, it did
+// not prove.
 package main
 
 import (

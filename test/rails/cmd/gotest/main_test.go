@@ -29,6 +29,7 @@ func TestGoTestResults(t *testing.T) {
 		passing = "func TestGood(t *testing.T) { t.Log(\"quiet\") }\n"
 		failing = "func TestBad(t *testing.T) { t.Error(\"the cause\") }\n"
 		skipped = "func TestSkipped(t *testing.T) { t.Run(\"deep\", func(t *testing.T) { t.Skip(\"needs root\") }) }\n"
+		noting  = "func TestNotes(t *testing.T) { t.Attr(\"note\", \"only half of it\") }\n"
 		dying   = "func TestDies(t *testing.T) { panic(\"the end\") }\n"
 	)
 	tests := []struct {
@@ -40,6 +41,7 @@ func TestGoTestResults(t *testing.T) {
 		{"failing prints its output", passing + failing, "", 1, "the cause", "quiet"},
 		{"a panic's words are not lost", passing + dying, "", 1, "the end", "quiet"},
 		{"a build error's words are not lost", "func TestX() {\n", "", 1, "m_test.go:5", "ok"},
+		{"a note of a test that passes is told", passing + noting, "true", 0, "NOTE example.org/m.TestNotes: only half of it", "quiet"},
 		{"a skip is told", passing + skipped, "", 0, "SKIPPED example.org/m.TestSkipped/deep: m_test.go:6: needs root", "counts as failed"},
 		{"a skip fails in CI", passing + skipped, "true", 1, "needs root", "quiet"},
 		{"no test at all fails", "var _ testing.T\n", "", 1, "no test ran", "quiet"},

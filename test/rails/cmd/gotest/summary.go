@@ -13,6 +13,7 @@ import (
 // event is one line of `go test -json` (go doc test2json, go help buildjson).
 type event struct {
 	Action, Package, ImportPath, Test, Output string
+	Key, Value                                string // of T.Attr
 }
 
 type summary struct {
@@ -59,6 +60,8 @@ func (s *summary) take(e event, pending map[string]string, out io.Writer) {
 				delete(pending, name)
 			}
 		}
+	case e.Action == "attr" && e.Key == "note":
+		fmt.Fprintf(out, "NOTE %s: %s\n", name, e.Value)
 	case e.Test == "":
 		return
 	case e.Action == "fail":
