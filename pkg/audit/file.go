@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ type file struct {
 	fd     int
 	daemon string
 	now    func() time.Time
+	// The line that this process wrote last, with its newline, and the tail it
+	// makes: as long as the file ends with it, it need not be parsed.
+	last  []byte
+	known tail
 }
 
 func newFile(f *os.File, daemon string, now func() time.Time) *file {
@@ -49,8 +54,23 @@ func (f *file) end() (tail, error) {
 		return tail{}, errRemoved
 	case st.Size == 0:
 		return tail{}, errEmpty
+	case f.endsWithLast(st.Size):
+		return f.known, nil
 	}
 	return readTail(f, st.Size)
+}
+
+// endsWithLast tells whether the file, of this size, still ends with what this
+// process wrote last. No two lines are equal: each has its number and the hash of
+// the one before.
+func (f *file) endsWithLast(size int64) bool {
+	n := int64(len(f.last))
+	if n == 0 || n > size {
+		return false
+	}
+	b := make([]byte, n)
+	_, err := f.ReadAt(b, size-n)
+	return err == nil && bytes.Equal(b, f.last)
 }
 
 // event is what happened, before it has a place in the chain.
@@ -81,26 +101,31 @@ func (f *file) append(events ...event) (head string, err error) {
 // take bytes away, and a guard that is confined must not be able to.
 func (f *file) write(t tail, events []event) (head string, err error) {
 	var out []byte
+	length := 0 // of the last line
 	if !t.newline && t.seq > 0 {
 		out = append(out, '\n')
 	}
 	for _, e := range events {
-		line, hash := f.line(&t, e)
+		line, text := f.line(&t, e)
 		if line.IsAnchor() {
-			head = Head(line.Seq, hash)
+			head = Head(line.Seq, t.prev)
 		}
-		out = append(out, line.Encode()...)
+		out = append(out, text...)
 		out = append(out, '\n')
+		length = len(text) + 1
 	}
+	f.last = nil
 	n, err := f.Write(out)
 	if err != nil {
 		return "", fmt.Errorf("writing to the audit file (%d of %d bytes): %w", n, len(out), err)
 	}
+	t.damaged, t.bytes, t.newline = false, 0, true
+	f.known, f.last = t, out[len(out)-length:]
 	return head, nil
 }
 
-// line puts an event after t, and moves t behind it.
-func (f *file) line(t *tail, e event) (Line, Hash) {
+// line puts an event after t, and moves t behind it; text is the line encoded.
+func (f *file) line(t *tail, e event) (line Line, text []byte) {
 	now := f.now().UTC().Truncate(time.Microsecond)
 	l := Line{
 		Time: now, Seq: t.seq + 1, Daemon: f.daemon, Level: e.level, Message: e.message, Fields: e.fields,
@@ -110,9 +135,9 @@ func (f *file) line(t *tail, e event) (Line, Hash) {
 	if age := now.Sub(t.anchored); l.Seq%anchorLines == 0 || l.Seq == 1 || age > anchorTime || age < 0 {
 		l.Anchored = now
 	}
-	hash := Hash(sha256.Sum256(l.Encode()))
-	t.seq, t.anchored, t.prev = l.Seq, l.Anchored, hash
-	return l, hash
+	text = l.Encode()
+	t.seq, t.anchored, t.prev = l.Seq, l.Anchored, sha256.Sum256(text)
+	return l, text
 }
 
 // Head is how an anchor is written in the journal: the line's number and hash.
