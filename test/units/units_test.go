@@ -126,6 +126,7 @@ func TestClientServices(t *testing.T) {
 			for key, want := range map[string]string{
 				"Unit.CollectMode":                "inactive-or-failed",
 				"Service.StandardError":           "journal",
+				"Service.Environment":             "GOMAXPROCS=1", // memory and start, see docs/performance.md
 				"Service.EnvironmentFile":         "-%t/splitvault/env",
 				"Service.NoNewPrivileges":         "yes",
 				"Service.UMask":                   "0077",
