@@ -1,3 +1,7 @@
+// No search for the control group's limit of processors: one is used.
+//
+//go:debug containermaxprocs=0
+
 // Command clef-guard judges requests for the vault's Clef. qrexec starts one for
 // each call of qubes.Clefsign:
 //
@@ -10,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -37,7 +42,12 @@ const (
 	writeTime = 60 * time.Second // for a client that does not read its answer
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// It serves one request: more processors make threads and wake them, and gain
+	// nothing.
+	runtime.GOMAXPROCS(1)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func run(args []string, stdout, stderr *os.File) int {
 	if code, done := guard.Options("clef-guard", usage, args, stdout, stderr); done {
