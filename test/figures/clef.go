@@ -20,7 +20,7 @@ import (
 // clefRelays are the ways to the vault's Clef, ours first. The load program takes
 // their address for a socket.
 func clefRelays() []relay {
-	return []relay{{oursName, "http://127.0.0.1:8550"}, {"python", baseline.ClefURL}}
+	return []relay{{name: oursName, socket: "http://127.0.0.1:8550"}, {name: "python", socket: baseline.ClefURL}}
 }
 
 // measureClef takes the figures of split Clef on one root: account_list through each
@@ -39,9 +39,12 @@ func measureClef(ctx context.Context, kit *bench.Kit, suite string, p plan, all 
 		return err
 	}
 	for _, kind := range []kind{
-		{name: "account_list, connection each", args: nil},
-		{name: "account_list, open connection", args: []string{"-open"}},
+		{name: "account_list, connection each", args: nil, floors: callFloors()},
+		{name: "account_list, open connection", args: []string{"-open"}, floors: callFloors()},
 	} {
+		if !p.floors {
+			kind.floors = nil
+		}
 		rows, err := l.inTurns(ctx, kind, plan{n: min(p.n, 100), rounds: p.rounds})
 		if err != nil {
 			return err
@@ -58,7 +61,7 @@ func (l *lab) prepareClef(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.bench.SetPolicy("qubes.Clefsign * work @anyvm allow target=vault", baseline.ClefPolicy("work")); err != nil {
+	if err := l.bench.SetPolicy(callFloorPolicy, "qubes.Clefsign * work @anyvm allow target=vault", baseline.ClefPolicy("work")); err != nil {
 		return err
 	}
 	if l.vault, err = l.bench.Start(bench.Spec{Name: "vault"}); err != nil {
@@ -70,7 +73,7 @@ func (l *lab) prepareClef(ctx context.Context) error {
 	return errors.Join(
 		l.vault.Put(ctx, ".config/splitvault/rules.toml", []byte("[[clef.rule]]\nqube = \"work\"\ndecision = \"allow\"\n")),
 		baseline.Put(ctx, l.work, map[string][]byte{"/usr/local/bin/clefload": program}),
-		clefqube.Start(ctx, l.vault), baseline.ClefVault(ctx, l.vault), baseline.ClefClient(ctx, l.work))
+		l.putCallFloor(ctx), clefqube.Start(ctx, l.vault), baseline.ClefVault(ctx, l.vault), baseline.ClefClient(ctx, l.work))
 }
 
 // clefPrograms are ours, as the kernel names them: qubes.Clefsign is clef-guard. The

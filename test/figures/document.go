@@ -55,8 +55,18 @@ func (f *figures) tables() string {
 		f.Time.Format("2006-01-02"), f.Machine, f.LoadBefore, f.LoadAfter, f.N)
 	b.WriteString("\n| root | what | relay | failed | p50 ms | p95 ms | CPU ms | processes and threads | splitvault / it, p50 |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range f.Requests {
+		if r.Floor {
+			continue
+		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %.2f | %.2f | %.2f | %.1f | %s |\n", r.Root, r.Kind, r.Relay, r.Failed, r.P50, r.P95, r.CPU, r.Tasks, some("%.2f", r.P50Ratio))
 	}
+	b.WriteString("\nWhat cannot be had for less, measured in turns with the above:\n\n| root | what | floor | p50 ms | p95 ms | CPU ms |\n|---|---|---|---|---|---|\n")
+	for _, r := range f.Requests {
+		if r.Floor {
+			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f | %.2f |\n", r.Root, r.Kind, r.Relay, r.P50, r.P95, r.CPU)
+		}
+	}
+	b.WriteString("\n" + f.floorTable())
 	fmt.Fprintf(&b, "\n![where the time of a list goes](%s)\n\n| root | up to and with | p50 ms | CPU ms | processes and threads |\n|---|---|---|---|---|\n", picture)
 	for _, r := range f.Stages {
 		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.1f |\n", r.Root, r.Relay, r.P50, r.CPU, r.Tasks)

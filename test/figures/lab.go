@@ -15,17 +15,23 @@ import (
 )
 
 // relay is one way from a client qube to the vault's agent.
-type relay struct{ name, socket string }
+type relay struct {
+	name, socket string
+	floor        *floor // nil: a relay
+}
 
-const oursName = "splitvault"
+const (
+	oursName  = "splitvault"
+	quietName = "seed, no notification"
+)
 
 // relays are what is compared, ours first.
 func relays() []relay {
 	return []relay{
-		{oursName, "/run/user/1000/ssh/S.ssh-agent"},
-		{"seed", baseline.SeedSocket},
-		{"seed, no notification", baseline.SeedQuietSocket},
-		{"official", baseline.OfficialSocket},
+		{name: oursName, socket: "/run/user/1000/ssh/S.ssh-agent"},
+		{name: "seed", socket: baseline.SeedSocket},
+		{name: quietName, socket: baseline.SeedQuietSocket},
+		{name: "official", socket: baseline.OfficialSocket},
 	}
 }
 
@@ -61,7 +67,7 @@ SSH_AUTH_SOCK=` + agentSocket + ` ssh-add -q key`
 
 func openLab(ctx context.Context, kit *bench.Kit, suite string) (*lab, error) {
 	built := map[string][]byte{}
-	for name, dir := range map[string]string{"agentload": "test/figures/agentload", "answerer": "test/figures/answerer", "notifyd": "test/baseline/notifyd"} {
+	for name, dir := range map[string]string{"agentload": "test/figures/agentload", "answerer": "test/figures/answerer", "copier": "test/figures/copier", "notifyd": "test/baseline/notifyd"} {
 		program, err := baseline.Program(ctx, dir)
 		if err != nil {
 			return nil, err
@@ -98,7 +104,7 @@ func (l *lab) prepare(ctx context.Context, programs map[string][]byte) error {
 	if _, err = l.vault.User(ctx, startVault); err != nil {
 		return err
 	}
-	return l.ladder(ctx, programs["/usr/local/bin/answerer"])
+	return l.ladder(ctx, programs["/usr/local/bin/answerer"], programs["/usr/local/bin/copier"])
 }
 
 // usage is what a qube has used so far.
@@ -132,9 +138,17 @@ func (l *lab) used(ctx context.Context) (usage, error) {
 	return usage{work.cpu + vault.cpu, work.tasks + vault.tasks}, err
 }
 
-// client runs the load program in the client qube.
-func (l *lab) client(ctx context.Context, r relay, args ...string) (string, error) {
-	out, err := l.work.User(ctx, slices.Concat(l.program, []string{r.socket}, args)...)
+// client runs the load program, for n requests.
+func (l *lab) client(ctx context.Context, r relay, n int, args []string) (string, error) {
+	qube, number := l.work, []string{"-n", strconv.Itoa(n)}
+	words := slices.Concat(l.program, []string{r.socket}, number, args)
+	if f := r.floor; f != nil && f.program != nil {
+		words = slices.Concat(f.program[:1], number, f.program[1:])
+		if f.vault {
+			qube = l.vault
+		}
+	}
+	out, err := qube.User(ctx, words...)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", r.name, err)
 	}

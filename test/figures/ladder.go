@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/splitvault/splitvault/test/baseline"
@@ -48,7 +49,7 @@ func warm() rung {
 }
 
 func service(start string) string {
-	return "[Unit]\nCollectMode=inactive-or-failed\n[Service]\nStandardError=journal\nExecStart=" + start + "\n"
+	return "[Unit]\nCollectMode=inactive-or-failed\n[Service]\nStandardError=journal\nEnvironment=GOMAXPROCS=1\nExecStart=" + start + "\n"
 }
 
 var execStart = regexp.MustCompile(`(?m)^ExecStart=`)
@@ -59,9 +60,9 @@ func environment(ours, variable string) string {
 
 func (r rung) relay() relay {
 	if r.unit == nil {
-		return relay{r.name, relays()[0].socket}
+		return relay{name: r.name, socket: relays()[0].socket}
 	}
-	return relay{r.name, "/run/user/1000/rung/" + r.file()}
+	return relay{name: r.name, socket: "/run/user/1000/rung/" + r.file()}
 }
 
 func (r rung) file() string { return strings.ReplaceAll(r.name, " ", "") }
@@ -75,7 +76,7 @@ PollLimitIntervalSec=0
 `
 
 // ladder installs the rungs beside the relays.
-func (l *lab) ladder(ctx context.Context, answerer []byte) error {
+func (l *lab) ladder(ctx context.Context, answerer, copier []byte) error {
 	ours, err := l.work.User(ctx, "cat", "/usr/lib/systemd/user/splitvault-ssh@.service")
 	if err != nil {
 		return err
@@ -83,9 +84,9 @@ func (l *lab) ladder(ctx context.Context, answerer []byte) error {
 	if !strings.Contains(ours, sandboxFrom) {
 		return fmt.Errorf("the relay's unit has no line %q any more: the rung with its sandbox would have none", sandboxFrom)
 	}
-	files := map[string][]byte{"/usr/local/bin/answerer": answerer}
+	files := map[string][]byte{"/usr/local/bin/answerer": answerer, "/usr/local/bin/copier": copier}
 	var sockets []string
-	for _, r := range append(rungs(), warm()) {
+	for _, r := range slices.Concat(rungs(), []rung{warm()}, copiers()) {
 		if r.unit == nil {
 			continue
 		}

@@ -31,7 +31,8 @@ type plan struct {
 	rounds   int   // in which they are sent
 	parallel []int // requests at once
 	boots    int
-	held     int // connections at once for memory
+	held     int  // connections at once for memory
+	floors   bool // what no relay can be without, too
 	only     string
 }
 
@@ -56,7 +57,7 @@ func run(ctx context.Context) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
-	p := plan{n: *n, rounds: 10, parallel: []int{1, 10, 50, 100, 200}, boots: 5, held: 8}
+	p := plan{n: *n, rounds: 10, parallel: []int{1, 10, 50, 100, 200}, boots: 5, held: 8, floors: true}
 	if *short {
 		p = plan{n: 20, rounds: 2, parallel: []int{1, 10, 50}, boots: 1, held: 8}
 	}
@@ -156,10 +157,13 @@ func measureSSH(ctx context.Context, kit *bench.Kit, suite string, p plan, all *
 
 func takeRequests(ctx context.Context, l *lab, p plan, all *figures) error {
 	for _, kind := range []kind{
-		{name: "list, connection each", args: nil},
+		{name: "list, connection each", args: nil, floors: listFloors()},
 		{name: "list, open connection", args: []string{"-open"}},
-		{name: "sign, open connection", args: []string{"-open", "-sign"}},
+		{name: "sign, open connection", args: []string{"-open", "-sign"}, floors: signFloors()},
 	} {
+		if !p.floors {
+			kind.floors = nil
+		}
 		rows, err := l.inTurns(ctx, kind, p)
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 type memoryRow struct {
 	Root  string `json:"root"`
 	Relay string `json:"relay"`
+	Floor bool   `json:"floor,omitempty"`
 	// State is "call open" (just after a list) or "no call" (nothing was asked).
 	State string `json:"state"`
 	// PSS by program in KiB, per connection: private memory, and the
@@ -40,7 +41,7 @@ type bootRow struct {
 // is ssh-guard. The emulated qrexec is the same for all and not like the real
 // one in this.
 func programs() []string {
-	return []string{"ssh-relay", "qubes.Ssh", "socat", "seed.Ssh", "seed.SshQuiet", "qubes.SshAgent"}
+	return []string{"ssh-relay", "qubes.Ssh", "copier", "answerer", "rung.Answer", "socat", "seed.Ssh", "seed.SshQuiet", "qubes.SshAgent"}
 }
 
 // memory holds connections through each relay in both states.
@@ -50,7 +51,7 @@ func (l *lab) memory(ctx context.Context, held int) ([]memoryRow, error) {
 		name string
 		args []string
 	}{{"call open", nil}, {"no call", []string{"-idle"}}} {
-		for _, r := range relays() {
+		for _, r := range slices.Concat(relays(), leastPrograms(state.name == "no call")) {
 			row, err := l.hold(ctx, r, held, state.args)
 			if err != nil {
 				return nil, err
@@ -96,7 +97,7 @@ func (l *lab) hold(ctx context.Context, r relay, held int, args []string) (row m
 	if err != nil {
 		return memoryRow{}, err
 	}
-	row = memoryRow{Root: l.suite, Relay: r.name, PSS: map[string]float64{}, Calls: calls.Open}
+	row = memoryRow{Root: l.suite, Relay: r.name, Floor: r.floor != nil, PSS: map[string]float64{}, Calls: calls.Open}
 	for program, size := range now {
 		if more := size - before[program]; more >= held {
 			row.PSS[program] = float64(more) / float64(held)

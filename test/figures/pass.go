@@ -16,7 +16,7 @@ const passSection = "pass"
 
 // passPolicy lets work call both.
 func passPolicy() []string {
-	var lines []string
+	lines := []string{callFloorPolicy}
 	for _, service := range []string{"pass.ListPasswords", "pass.GetPassword", "seed.ListPasswords", "seed.GetPassword"} {
 		lines = append(lines, service+" * work @anyvm allow target=vault")
 	}
@@ -42,25 +42,29 @@ func measurePass(ctx context.Context, kit *bench.Kit, suite string, p plan, all 
 	defer func() { err = errors.Join(err, b.Close()) }()
 	l := &lab{
 		bench: b, suite: suite, program: []string{"passload", "-services"},
-		relays: []relay{{oursName, "pass."}, {"scripts", "seed."}}, of: []string{"pass-guard"},
+		relays: []relay{{name: oursName, socket: "pass."}, {name: "scripts", socket: "seed."}}, of: []string{"pass-guard"},
 	}
 	if err := l.preparePass(ctx); err != nil {
 		return err
 	}
-	few := plan{n: min(p.n, 40), rounds: p.rounds}
+	few := plan{n: min(p.n, 60), rounds: p.rounds}
+	var floors, forEntry []relay
+	if p.floors {
+		floors, forEntry = callFloors(), gpgFloors()
+	}
 	for _, entries := range []int{20, 1000, 10_000} {
 		// All in fifty directories, of files that a list does not read.
 		fill := fmt.Sprintf(`cd .password-store && mkdir -p $(seq -f d%%g 0 49) && seq -f '%%g' 2 %d | awk '{print "d" $1%%50 "/e" $1 ".gpg"}' | xargs touch`, entries)
 		if _, err := l.vault.User(ctx, fill); err != nil {
 			return err
 		}
-		rows, err := l.inTurns(ctx, kind{name: fmt.Sprintf("pass, list of %d", entries), args: []string{"-want", strconv.Itoa(entries)}}, few)
+		rows, err := l.inTurns(ctx, kind{name: fmt.Sprintf("pass, list of %d", entries), args: []string{"-want", strconv.Itoa(entries)}, floors: floors}, few)
 		if err != nil {
 			return err
 		}
 		all.Requests = append(all.Requests, rows...)
 	}
-	rows, err := l.inTurns(ctx, kind{name: "pass, one entry", args: []string{"-get", "d0/one"}}, few)
+	rows, err := l.inTurns(ctx, kind{name: "pass, one entry", args: []string{"-get", "d0/one"}, floors: forEntry}, few)
 	all.Requests = append(all.Requests, rows...)
 	return err
 }
@@ -86,7 +90,7 @@ func (l *lab) preparePass(ctx context.Context) error {
 	if err := errors.Join(
 		l.vault.Put(ctx, ".config/splitvault/rules.toml", []byte("[[pass.rule]]\nqube = \"work\"\ndecision = \"allow\"\n")),
 		baseline.Put(ctx, l.work, map[string][]byte{"/usr/local/bin/passload": load}),
-		baseline.Put(ctx, l.vault, map[string][]byte{"/usr/local/bin/notifyd": notifyd}), baseline.Pass(ctx, l.vault)); err != nil {
+		baseline.Put(ctx, l.vault, map[string][]byte{"/usr/local/bin/notifyd": notifyd}), l.putCallFloor(ctx), baseline.Pass(ctx, l.vault)); err != nil {
 		return err
 	}
 	_, err = l.vault.User(ctx, passVault)

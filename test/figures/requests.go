@@ -15,6 +15,7 @@ type kind struct {
 	name   string
 	args   []string
 	relays []relay
+	floors []relay // measured in turns with the others
 }
 
 // to is where requests of a kind go.
@@ -22,7 +23,7 @@ func (l *lab) to(k kind) []relay {
 	if k.relays != nil {
 		return k.relays
 	}
-	return l.relays
+	return slices.Concat(l.relays, k.floors)
 }
 
 // row is the figures of one relay for one kind of request.
@@ -30,6 +31,7 @@ type row struct {
 	Root   string `json:"root"`
 	Kind   string `json:"kind"`
 	Relay  string `json:"relay"`
+	Floor  bool   `json:"floor,omitempty"` // no relay, but what one cannot be without
 	N      int    `json:"n"`
 	Failed int    `json:"failed"`
 	// Of the requests that succeeded, in milliseconds.
@@ -100,14 +102,14 @@ func (l *lab) batch(ctx context.Context, r relay, k kind, n int, samples map[str
 	if err != nil {
 		return err
 	}
-	if _, err := l.client(ctx, r, "-n", "0"); err != nil {
+	if _, err := l.client(ctx, r, 0, nil); err != nil {
 		return err
 	}
 	idle, err := l.used(ctx)
 	if err != nil {
 		return err
 	}
-	out, err := l.client(ctx, r, append([]string{"-n", strconv.Itoa(n)}, k.args...)...)
+	out, err := l.client(ctx, r, n, k.args)
 	if err != nil {
 		return err
 	}
@@ -157,7 +159,7 @@ func (l *lab) rows(k kind, samples map[string]*sample) []row {
 		slices.Sort(s.took)
 		n := len(s.took) + s.failed
 		row := row{
-			Root: l.suite, Kind: k.name, Relay: r.name, N: n, Failed: s.failed,
+			Root: l.suite, Kind: k.name, Relay: r.name, Floor: r.floor != nil, N: n, Failed: s.failed,
 			P50: percentile(s.took, 0.50), P95: percentile(s.took, 0.95),
 			CPU: s.usage.cpu / float64(n), Tasks: float64(s.usage.tasks) / float64(n),
 		}

@@ -6,12 +6,14 @@
 //	agentload -socket PATH -n 200                lists the keys on 200 connections, one after the other
 //	agentload -socket PATH -n 200 -parallel 50   the same, 50 at a time, all begun at once
 //	agentload -socket PATH -n 200 -open          lists 200 times on one connection
-//	agentload -socket PATH -n 200 -open -sign    signs 200 times on one connection, by the first key
+//	agentload -socket PATH -n 200 -open -sign    signs 200 times on one connection, by the first key;
+//	                                             with -careful it lists before and verifies after, each time
 //	agentload -socket PATH -n 1 -hold [-idle]    lists (or not) on each connection, prints "held", and holds until its standard input ends
 package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -41,6 +43,7 @@ type options struct {
 	socket      string
 	n, parallel int
 	open, sign  bool
+	careful     bool
 	hold, idle  bool
 }
 
@@ -51,6 +54,7 @@ func main() {
 	flag.IntVar(&o.parallel, "parallel", 1, "requests at a time")
 	flag.BoolVar(&o.open, "open", false, "use one connection")
 	flag.BoolVar(&o.sign, "sign", false, "sign instead of listing")
+	flag.BoolVar(&o.careful, "careful", false, "with -sign: list before and verify after, as a guard does")
 	flag.BoolVar(&o.hold, "hold", false, "hold connections until standard input ends")
 	flag.BoolVar(&o.idle, "idle", false, "send nothing on held connections")
 	flag.Parse()
@@ -125,18 +129,49 @@ func inOne(o options) error {
 	if err != nil {
 		return fmt.Errorf("listing: %w", err)
 	}
-	request, want := message(requestIdentities), byte(identitiesAnswer)
 	if o.sign {
-		if len(keys) < 9 || int(binary.BigEndian.Uint32(keys[5:])) > len(keys)-9 {
-			return errors.New("the agent has no key")
-		}
-		key := keys[9 : 9+binary.BigEndian.Uint32(keys[5:])]
-		request, want = message(signRequest, str(key), str(fileSignature()), make([]byte, 4)), signResponse
+		return c.signs(o, keys)
 	}
 	for range o.n {
 		start := time.Now()
-		_, err := c.ask(want, request)
+		_, err := c.ask(identitiesAnswer, message(requestIdentities))
 		report(time.Since(start), err)
+	}
+	return nil
+}
+
+// signs measures signatures by the first of the keys.
+func (c *conn) signs(o options, keys []byte) error {
+	if len(keys) < 9 || int(binary.BigEndian.Uint32(keys[5:])) > len(keys)-9 {
+		return errors.New("the agent has no key")
+	}
+	key := keys[9 : 9+binary.BigEndian.Uint32(keys[5:])]
+	data := fileSignature()
+	request := message(signRequest, str(key), str(data), make([]byte, 4))
+	for range o.n {
+		start := time.Now()
+		var err error
+		if o.careful {
+			_, err = c.ask(identitiesAnswer, message(requestIdentities))
+		}
+		answer, errSign := c.ask(signResponse, request)
+		if err = errors.Join(err, errSign); err == nil && o.careful {
+			err = verify(key, data, answer)
+		}
+		report(time.Since(start), err)
+	}
+	return nil
+}
+
+// verify takes an answer apart that is a signature by an Ed25519 key: both end in
+// what the algorithm is about (RFC 8709).
+func verify(key, data, answer []byte) error {
+	if len(key) < ed25519.PublicKeySize || len(answer) < ed25519.SignatureSize {
+		return errors.New("no Ed25519 key or signature")
+	}
+	public := ed25519.PublicKey(key[len(key)-ed25519.PublicKeySize:])
+	if !ed25519.Verify(public, data, answer[len(answer)-ed25519.SignatureSize:]) {
+		return errors.New("a wrong signature")
 	}
 	return nil
 }

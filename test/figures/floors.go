@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/splitvault/splitvault/test/baseline"
+)
+
+// floor is measured in turns with the relays, and is none: it says what they
+// cannot be without, so that a ratio that is missed has its reason beside it.
+type floor struct {
+	program []string // run instead of the lab's load program; nil: that program, with the relay's socket
+	vault   bool     // there, not in the client
+}
+
+// Names of floors.
+const (
+	floorCopies  = "a relay in Go that only copies, before the seed's service"
+	floorAgent   = "the agent itself, in the vault"
+	floorCareful = "the agent itself, listed before and verified after"
+	floorCall    = "a call of true"
+	floorGPG     = "gpg alone, in the vault"
+	floorPair    = "two programs in Go that only copy and answer"
+	floorProgram = "a program in Go that only answers"
+)
+
+// copiers are relays that only copy, with ssh-relay's sandbox: before the seed's
+// service, and before the least service in Go.
+func copiers() []rung {
+	to := func(name, called string) rung {
+		return rung{name, "", func(ours string) string {
+			_, sandbox, _ := strings.Cut(ours, sandboxFrom)
+			return service("/usr/local/bin/copier " + called + "\nStandardInput=socket\n#" + sandbox)
+		}}
+	}
+	return []rung{to("copier", "seed.SshQuiet"), to("least", "rung.Answer")}
+}
+
+// through is the floor that is a relay.
+func (r rung) through(name string) relay {
+	return relay{name: name, socket: r.relay().socket, floor: &floor{}}
+}
+
+func listFloors() []relay { return []relay{copiers()[0].through(floorCopies)} }
+
+func signFloors() []relay {
+	atAgent := func(name string, args ...string) relay {
+		return relay{name: name, floor: &floor{vault: true, program: append([]string{"agentload", "-socket", agentSocket, "-open", "-sign"}, args...)}}
+	}
+	return []relay{copiers()[0].through(floorCopies), atAgent(floorAgent), atAgent(floorCareful, "-careful")}
+}
+
+// leastPrograms are held for their memory.
+func leastPrograms(idle bool) []relay {
+	if idle {
+		return []relay{rungs()[1].through(floorProgram)}
+	}
+	return []relay{copiers()[1].through(floorPair)}
+}
+
+const callFloorPolicy = "floor.True * work @anyvm allow target=vault"
+
+func callFloors() []relay {
+	return []relay{{name: floorCall, floor: &floor{program: []string{"execload", "qrexec-client-vm", "vault", "floor.True"}}}}
+}
+
+func gpgFloors() []relay {
+	gpg := []string{"execload", "gpg", "--batch", "--quiet", "--decrypt", ".password-store/d0/one.gpg"}
+	return append(callFloors(), relay{name: floorGPG, floor: &floor{vault: true, program: gpg}})
+}
+
+// putCallFloor installs what callFloors and gpgFloors run.
+func (l *lab) putCallFloor(ctx context.Context) error {
+	load, err := baseline.Program(ctx, "test/figures/execload")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"/usr/local/bin/execload": load}
+	return errors.Join(baseline.Put(ctx, l.work, files), baseline.Put(ctx, l.vault, files),
+		baseline.Put(ctx, l.vault, map[string][]byte{"/etc/qubes-rpc/floor.True": []byte("#!/bin/true\n")}))
+}
+
+// least is the smallest p50 that is in reach for a kind of request, in
+// milliseconds, and of what it is the sum; 0 if its floors were not measured.
+func least(of map[string]float64) (ms float64, sum string) {
+	names := []string{}
+	switch {
+	case of[floorCareful] > 0:
+		return of[floorCopies] + of[floorCareful] - of[floorAgent], floorCopies + ", and what the list before and the verification after add at the agent"
+	case of[floorGPG] > 0:
+		names = []string{floorCall, floorGPG}
+	case of[floorCall] > 0:
+		names = []string{floorCall}
+	case of[floorCopies] > 0:
+		names = []string{floorCopies}
+	}
+	for _, name := range names {
+		ms += of[name]
+	}
+	return ms, strings.Join(names, ", and ")
+}
+
+// floorTable sets each kind's floor beside ours and the leanest relay that it is
+// compared with.
+func (f *figures) floorTable() string {
+	type group struct{ root, kind string }
+	var order []group
+	rows := map[group][]row{}
+	for _, r := range f.Requests {
+		g := group{r.Root, r.Kind}
+		if rows[g] == nil {
+			order = append(order, g)
+		}
+		rows[g] = append(rows[g], r)
+	}
+	var b strings.Builder
+	b.WriteString("| root | what | least p50 ms | of which made | splitvault | compared with | p50 ms | least ratio | ratio |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, g := range order {
+		b.WriteString(floorLine(rows[g]))
+	}
+	return b.String()
+}
+
+// floorLine is the line of one kind; "" if it has no floor.
+func floorLine(rows []row) string {
+	var ours, other row
+	floors := map[string]float64{}
+	for _, r := range rows {
+		switch {
+		case r.Floor:
+			floors[r.Relay] = r.P50
+		case r.Relay == oursName:
+			ours = r
+		case other.Relay == "" || r.Relay == quietName:
+			other = r
+		}
+	}
+	ms, sum := least(floors)
+	if ms == 0 {
+		return ""
+	}
+	return fmt.Sprintf("| %s | %s | %.2f | %s | %.2f | %s | %.2f | %.2f | %s |\n",
+		ours.Root, ours.Kind, ms, sum, ours.P50, other.Relay, other.P50, ratio(ms, other.P50), some("%.2f", other.P50Ratio))
+}
