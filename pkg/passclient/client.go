@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/splitvault/splitvault/pkg/passcall"
 	"github.com/splitvault/splitvault/pkg/passproto"
 	"github.com/splitvault/splitvault/pkg/qrexec"
@@ -28,7 +30,7 @@ const (
 type Client struct {
 	getenv func(string) string
 	caller *passcall.Caller // without a socket
-	conn   net.Conn
+	conn   *net.UnixConn    // with one, while it is of use
 	reader *passproto.Reader
 }
 
@@ -39,12 +41,15 @@ type Client struct {
 func New(getenv func(string) string) *Client { return &Client{getenv: getenv} }
 
 func (c *Client) open() error {
+	if c.conn != nil && (c.reader.Buffered() || ended(c.conn)) {
+		c.Close()
+	}
 	if c.caller != nil || c.conn != nil {
 		return nil
 	}
 	named := c.getenv("SPLITVAULT_PASS_SOCKET") != ""
 	if c.getenv("QUBES_PASS_DOMAIN") == "" || named {
-		conn, err := net.Dial("unix", SocketPath(c.getenv))
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: SocketPath(c.getenv), Net: "unix"})
 		if err == nil {
 			c.conn, c.reader = conn, passproto.NewReader(conn)
 			return nil
@@ -61,6 +66,20 @@ func (c *Client) open() error {
 	return nil
 }
 
+// ended tells whether a connection is of no use any more: the relay drops a client
+// that says nothing for a while, and says nothing itself between two requests.
+func ended(conn *net.UnixConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true
+	}
+	says, pollErr := 0, error(nil)
+	err = raw.Control(func(fd uintptr) {
+		says, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}, 0)
+	})
+	return err != nil || pollErr != nil || says != 0
+}
+
 // SocketPath is where pass-relay is reached: SPLITVAULT_PASS_SOCKET, in a container
 // say, else $XDG_RUNTIME_DIR/splitvault/S.pass.
 func SocketPath(getenv func(string) string) string {
@@ -75,6 +94,7 @@ func (c *Client) Close() {
 	if c.conn != nil {
 		c.reader.Close()
 		_ = c.conn.Close()
+		c.conn = nil
 	}
 }
 
@@ -88,7 +108,8 @@ func (c *Client) Do(ctx context.Context, r passproto.Request, body []byte, out *
 	if c.caller != nil {
 		return c.caller.Do(ctx, r, body, out)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	conn := c.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	had := out.Len()
 	err := c.exchange(r, body, out)
@@ -96,6 +117,9 @@ func (c *Client) Do(ctx context.Context, r passproto.Request, body []byte, out *
 		return nil
 	}
 	out.Cut(had)
+	if _, isNo := errors.AsType[*passproto.Error](err); !isNo {
+		c.Close() // what else comes over it belongs to no request
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
