@@ -68,6 +68,7 @@ func TestClients(t *testing.T) {
 			}
 		})
 	}
+	t.Run("browserpass", func(t *testing.T) { passwords(t, kit) })
 }
 
 // need skips the test where its programs are missing, and fails it in CI.

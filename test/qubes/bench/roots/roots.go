@@ -33,8 +33,11 @@ func Suites() []string { return []string{"bookworm", "trixie"} }
 // a terminal. pass is the store of split pass, and what follows it the programs
 // that its clients use; curl and node are clients of split Clef, xterm the
 // terminal that Clef's own prompts need.
-func packages() []string {
-	return []string{
+//
+// Trixie alone has what is large and the same in both: Firefox with the published
+// Browserpass, and docker's client, which bookworm has in no package of its own.
+func packages(suite string) []string {
+	list := []string{
 		"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd",
 		"procps", "iproute2", "socat", "ca-certificates", "strace", "xz-utils",
 		"openssh-client", "openssh-server", "openssh-tests", "git", "rsync", "dropbear-bin", "putty-tools", "yafc",
@@ -44,6 +47,10 @@ func packages() []string {
 		"pass", "oathtool", "xclip", "wl-clipboard", "wtype", "suckless-tools", "rofi", "fuzzel", "fzf",
 		"curl", "nodejs", "xterm",
 	}
+	if suite == "trixie" {
+		list = append(list, "firefox-esr", "webext-browserpass", "docker-cli")
+	}
+	return list
 }
 
 // Cache is the directory that holds what the bench keeps between runs:
@@ -80,7 +87,7 @@ type root struct {
 func find(name string) (root, error) {
 	switch {
 	case slices.Contains(Suites(), name):
-		return root{name, name, packages(), "usr/lib/systemd/systemd"}, nil
+		return root{name, name, packages(name), "usr/lib/systemd/systemd"}, nil
 	case name == Packaging:
 		return root{name, "trixie", []string{"debhelper", "dpkg-dev"}, "usr/bin/dh"}, nil
 	default:
