@@ -22,7 +22,8 @@ Docker starts it: {"credsStore": "qpass"} in ~/.docker/config.json.
 See docker-credential-qpass(1).
 `
 
-// errErase is what docker logout shows.
+// errErase is for docker logout. (Version 26 does not show it: it warns only where as
+// many attempts failed as it counts, and it makes one more.)
 var errErase = errors.New("the vault's entries are removed in the vault, not from this qube")
 
 // dockerCredential is the helper. Docker reads errors on standard output.
