@@ -58,7 +58,7 @@ func ownX11(ctx context.Context, getenv func(string) string, o Offer, ready func
 		return "", err
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, c.Interrupt)
 	defer stop()
 	x := &xowner{Conn: c, offer: o, text: make(map[uint32]bool)}
 	if err := x.prepare(); err != nil {
@@ -77,8 +77,8 @@ func ownX11(ctx context.Context, getenv func(string) string, o Offer, ready func
 // leave gives the selection up, and refuses those who asked in the last moment: a
 // program that pastes waits for ever for an owner that is gone.
 func (x *xowner) leave() {
-	if x.SetReadDeadline(time.Now().Add(setupTime)) != nil ||
-		x.Request(opSetSelectionOwner, 0, []uint32{0, x.selection, x.since}, nil) != nil || x.Sync() != nil {
+	x.Resume()
+	if x.Request(opSetSelectionOwner, 0, []uint32{0, x.selection, x.since}, nil) != nil || x.Sync() != nil {
 		return // the screen is gone
 	}
 	x.offer.Text, x.refusing = nil, true

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/splitvault/splitvault/pkg/consent"
-	"github.com/splitvault/splitvault/pkg/xwindow"
+	"github.com/splitvault/splitvault/pkg/x11"
 )
 
 // Environment is all that a prompting program is given.
@@ -98,7 +98,7 @@ func Usable(s consent.Screen, runtime string) (consent.Screen, error) {
 // connectX finds the display :N of this machine, by the file or by the
 // abstract socket (X(7)). A display over the network is none of a vault's.
 func connectX(display string) error {
-	number, local := xwindow.Number(display)
+	number, local := x11.Number(display)
 	if !local {
 		return fmt.Errorf("%q is no display of this qube", display)
 	}

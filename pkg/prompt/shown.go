@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/splitvault/splitvault/pkg/xwindow"
+	"github.com/splitvault/splitvault/pkg/x11"
 )
 
 // watch begins to watch for the window of a prompt. The function that it returns
@@ -16,7 +16,7 @@ func watch(ctx context.Context, env Environment, title string) (shown func() tim
 		return func() time.Time { return start }
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := xwindow.NewWatch(ctx, env.Screen.Display, env.Screen.XAuthority, env.Home, title)
+	w := x11.NewWatch(ctx, env.Screen.Display, env.Screen.XAuthority, env.Home, title)
 	return func() time.Time {
 		cancel()
 		select {

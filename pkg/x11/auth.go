@@ -3,11 +3,14 @@ package x11
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // cookieName is the only way of showing X11 who one is that is in use.
@@ -19,37 +22,44 @@ const (
 	familyWild  = 65535
 )
 
-const maxXauthority = 1 << 20 // bytes
+const (
+	maxXauthority = 1 << 20 // bytes
+	maxCookie     = 64
+)
 
-// display reads DISPLAY: the address to connect to, and the display's number.
-func display(text string) (network, address, number string, err error) {
-	host, rest, found := strings.Cut(text, ":")
-	number, _, _ = strings.Cut(rest, ".")
-	n, convErr := strconv.Atoi(number)
-	if !found || convErr != nil || n < 0 || n > 9999 {
-		return "", "", "", fmt.Errorf("reading DISPLAY: %.40q is none such as \":0\"", text)
-	}
-	switch host {
-	case "", "unix":
-		return "unix", "/tmp/.X11-unix/X" + number, number, nil
-	case "localhost", "127.0.0.1", "::1": // what ssh -X sets
-		return "tcp", net.JoinHostPort(host, strconv.Itoa(6000+n)), number, nil
-	default:
-		return "", "", "", fmt.Errorf("reading DISPLAY: %.40q is on another machine", text)
-	}
+// Number returns the N of a display of this machine: ":N", ":N.S" or "unix:N".
+func Number(display string) (number string, ok bool) {
+	number, ok = strings.CutPrefix(strings.TrimPrefix(display, "unix"), ":")
+	number, _, _ = strings.Cut(number, ".")
+	return number, ok && number != "" && len(number) < 6 && strings.Trim(number, "0123456789") == ""
 }
 
-// cookie finds what to show to the display, nil if there is nothing.
-func cookie(getenv func(string) string, number string) []byte {
-	path := getenv("XAUTHORITY")
-	if path == "" {
-		path = filepath.Join(getenv("HOME"), ".Xauthority")
+// forwarded returns the address and the number of a display that ssh -X has set.
+func forwarded(display string) (address, number string, err error) {
+	host, rest, _ := strings.Cut(display, ":")
+	number, _, _ = strings.Cut(rest, ".")
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil || n > 9999 {
+		return "", "", fmt.Errorf("reading DISPLAY: %.40q is none such as \":0\"", display)
 	}
-	info, err := os.Stat(path)
-	if err != nil || info.Size() > maxXauthority {
+	if host != "localhost" && host != "127.0.0.1" {
+		return "", "", fmt.Errorf("reading DISPLAY: %.40q is on another machine", display)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(6000+n, 10)), number, nil
+}
+
+// readCookie finds what to show to the display with that number, nil if there is
+// nothing, which the display may take. path is the file of cookies, "" for home's.
+func readCookie(path, home, number string) []byte {
+	if path == "" {
+		path = filepath.Join(home, ".Xauthority")
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO does not hold us up
+	if err != nil {
 		return nil
 	}
-	text, err := os.ReadFile(path)
+	defer f.Close()
+	untrusted, err := io.ReadAll(io.LimitReader(f, maxXauthority))
 	if err != nil {
 		return nil
 	}
@@ -57,31 +67,32 @@ func cookie(getenv func(string) string, number string) []byte {
 	if err != nil {
 		host = ""
 	}
-	return findCookie(text, host, number)
+	return findCookie(untrusted, host, number)
 }
 
-// findCookie reads the records of an Xauthority file. One for this host is better
-// than one for another: a host's name may have changed since the display started.
-func findCookie(text []byte, host, number string) []byte {
+// findCookie reads the records of an Xauthority file: a family and four strings with
+// their lengths (Xau, Xauth.h). One for this host is better than one for another: a
+// host's name may have changed since the display started.
+func findCookie(untrusted []byte, host, number string) []byte {
 	var other []byte
 	for {
 		var fields [4][]byte // address, number, name, data
-		if len(text) < 2 {
+		if len(untrusted) < 2 {
 			return other
 		}
-		family := binary.BigEndian.Uint16(text)
-		text = text[2:]
+		family := binary.BigEndian.Uint16(untrusted)
+		untrusted = untrusted[2:]
 		for i := range fields {
-			if len(text) < 2 {
+			if len(untrusted) < 2 {
 				return other
 			}
-			n := int(binary.BigEndian.Uint16(text))
-			if len(text) < 2+n {
+			n := int(binary.BigEndian.Uint16(untrusted))
+			if len(untrusted) < 2+n {
 				return other
 			}
-			fields[i], text = text[2:2+n], text[2+n:]
+			fields[i], untrusted = untrusted[2:2+n], untrusted[2+n:]
 		}
-		if n := string(fields[1]); string(fields[2]) != cookieName || n != "" && n != number {
+		if n := string(fields[1]); string(fields[2]) != cookieName || n != "" && n != number || len(fields[3]) > maxCookie {
 			continue
 		}
 		switch {

@@ -1,8 +1,13 @@
 package x11
 
 import (
+	"bytes"
 	"encoding/binary"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func record(family int, fields ...string) []byte {
@@ -34,8 +39,36 @@ func TestCookieOfThisHostAndDisplay(t *testing.T) {
 	}
 }
 
+// A cookie is none of another kind, and no longer than there are any.
+func TestAnOverlongCookieIsNone(t *testing.T) {
+	t.Parallel()
+	file := record(familyWild, "", "0", cookieName, strings.Repeat("k", maxCookie+1))
+	if got := findCookie(file, "work", "0"); got != nil {
+		t.Errorf("got %d bytes", len(got))
+	}
+}
+
+// A file of cookies that is a FIFO, or has no end, holds nobody up.
+func TestAFileOfCookiesThatIsNoneHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, "/dev/zero", t.TempDir()} {
+		if got := readCookie(path, "", "0"); got != nil {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
 func FuzzFindCookie(f *testing.F) {
-	f.Add(record(familyLocal, "work", "0", cookieName, "right"))
-	f.Add([]byte{1, 0, 255, 255, 0})
-	f.Fuzz(func(_ *testing.T, untrusted []byte) { findCookie(untrusted, "work", "0") })
+	f.Add(record(familyLocal, "work", "0", cookieName, "right"), "0")
+	f.Add(record(familyLocal, "host", "", "XDM-AUTHORIZATION-1", "secret"), "1")
+	f.Add([]byte{1, 0, 255, 255, 0}, "0")
+	f.Fuzz(func(t *testing.T, untrusted []byte, number string) {
+		if c := findCookie(untrusted, "work", number); len(c) > maxCookie || !bytes.Contains(untrusted, c) {
+			t.Fatalf("%q from %q", c, untrusted)
+		}
+	})
 }

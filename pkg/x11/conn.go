@@ -1,13 +1,17 @@
 // Package x11 speaks as much of the X11 protocol as offering and typing a text takes,
-// without the copies of it that a library would keep.
+// and seeing when a window is there (X Window System Protocol, version 11), with the
+// user's own display. A library would be many times as large, and keep copies of texts.
 package x11
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +25,12 @@ const (
 	opGetInputFocus = 43
 )
 
-// setupTime bounds the first talk with a display.
-const setupTime = 5 * time.Second
+const (
+	// setupTime bounds the first talk with a display, and replyTime the wait for each
+	// reply.
+	setupTime = 5 * time.Second
+	replyTime = 5 * time.Second
+)
 
 // maxReply bounds what a display says at once, in bytes.
 const maxReply = 1 << 20
@@ -34,23 +42,59 @@ type Conn struct {
 	Root, Window   uint32
 	MinKey, MaxKey byte
 
-	conn   net.Conn
-	sent   uint16   // requests, as the display counts them
-	events [][]byte // that came while a reply was awaited
+	conn        net.Conn
+	sent        uint16   // requests, as the display counts them
+	events      [][]byte // that came while a reply was awaited
+	interrupted atomic.Bool
 }
 
-// Dial connects to the display that DISPLAY names.
+// Error is what a display says of a request that it cannot do: of a window that is
+// gone, say.
+type Error struct{ Code byte }
+
+func (e *Error) Error() string { return fmt.Sprintf("the screen refused a request: error %d", e.Code) }
+
+// Dial connects to the display that DISPLAY names: one of this machine's, or one that
+// comes by ssh.
 func Dial(getenv func(string) string) (*Conn, error) {
-	network, address, number, err := display(getenv("DISPLAY"))
+	display, path, home := getenv("DISPLAY"), getenv("XAUTHORITY"), getenv("HOME")
+	if _, local := Number(display); local {
+		return DialLocal(context.Background(), display, path, home)
+	}
+	address, number, err := forwarded(display)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := net.DialTimeout(network, address, setupTime)
+	conn, err := net.DialTimeout("tcp", address, setupTime)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the screen: %w", err)
 	}
+	return greet(conn, readCookie(path, home, number))
+}
+
+// DialLocal connects to a display of this machine, by its file or by the abstract
+// socket (X(7)). xauthority is the file of cookies, "" for home's.
+func DialLocal(ctx context.Context, display, xauthority, home string) (*Conn, error) {
+	number, local := Number(display)
+	if !local {
+		return nil, fmt.Errorf("%.40q is no display of this machine", display)
+	}
+	dialer := net.Dialer{Timeout: setupTime}
+	path := "/tmp/.X11-unix/X" + number
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		abstract, abstractErr := dialer.DialContext(ctx, "unix", "@"+path)
+		if abstractErr != nil {
+			return nil, fmt.Errorf("connecting to the screen: %w", err)
+		}
+		conn = abstract
+	}
+	return greet(conn, readCookie(xauthority, home, number))
+}
+
+func greet(conn net.Conn, cookie []byte) (*Conn, error) {
 	c := &Conn{conn: conn}
-	if err := c.setup(cookie(getenv, number)); err != nil {
+	if err := c.setup(cookie); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connecting to the screen: %w", err)
 	}
@@ -150,6 +194,9 @@ func (c *Conn) Event() ([]byte, error) {
 		c.events = c.events[1:]
 		return next, nil
 	}
+	if err := c.await(time.Time{}); err != nil {
+		return nil, err
+	}
 	for {
 		msg, err := c.read()
 		if err != nil {
@@ -162,8 +209,11 @@ func (c *Conn) Event() ([]byte, error) {
 }
 
 // Reply returns the reply to the request that was sent last, and keeps the events
-// before it.
+// before it. A request that the display refuses is an [*Error].
 func (c *Conn) Reply() ([]byte, error) {
+	if err := c.await(time.Now().Add(replyTime)); err != nil {
+		return nil, err
+	}
 	for {
 		msg, err := c.read()
 		if err != nil {
@@ -175,7 +225,7 @@ func (c *Conn) Reply() ([]byte, error) {
 		case kindError:
 			// An earlier request's is of a window that is gone.
 			if binary.LittleEndian.Uint16(msg[2:]) == c.sent {
-				return nil, fmt.Errorf("the screen refused a request: error %d", msg[1])
+				return nil, &Error{msg[1]}
 			}
 		default:
 			c.events = append(c.events, msg)
@@ -211,8 +261,26 @@ func (c *Conn) Pending() [][]byte {
 	return all
 }
 
-// SetReadDeadline bounds the waiting for events and replies.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+// await sets how long is waited for what comes next; the zero time is for ever.
+func (c *Conn) await(limit time.Time) error {
+	if err := c.conn.SetReadDeadline(limit); err != nil {
+		return err
+	}
+	// Set after Interrupt's own, it would undo that.
+	if c.interrupted.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// Interrupt ends the waiting for events and replies, from now on and until Resume.
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // closed is ended, too
+}
+
+// Resume undoes Interrupt.
+func (c *Conn) Resume() { c.interrupted.Store(false) }
 
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.conn.Close() }

@@ -1,9 +1,10 @@
-package xwindow
+package x11
 
 import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -38,16 +39,15 @@ func (w *Watch) At() time.Time { return w.at }
 func (w *Watch) Err() error { return w.err }
 
 func (w *Watch) run(ctx context.Context, display, xauthority, home, title string) {
-	number, _ := Number(display)
-	s, err := connect(ctx, display, findCookie(xauthority, home, number))
+	c, err := DialLocal(ctx, display, xauthority, home)
 	if err != nil {
 		w.lose(ctx, err)
 		return
 	}
-	defer s.close()
-	defer context.AfterFunc(ctx, s.close)()
+	defer c.Close()
+	defer context.AfterFunc(ctx, c.Close)()
 	for {
-		seen, err := s.seen(title)
+		seen, err := c.seen(title)
 		if err != nil {
 			w.lose(ctx, fmt.Errorf("looking for the window: %w", err))
 			return
@@ -82,20 +82,24 @@ const (
 	viewable            = 2
 )
 
+// errShort says that a reply is shorter than it says.
+var errShort = errors.New("not an answer of an X server")
+
 // seen looks through the tree of windows, level by level.
-func (s *server) seen(title string) (bool, error) {
-	level, left := []uint32{s.root}, maxWindows
+func (c *Conn) seen(title string) (bool, error) {
+	c.events = nil // that every client gets
+	level, left := []uint32{c.Root}, maxWindows
 	for range maxDepth {
 		var next []uint32
 		for _, window := range level {
-			children, err := s.children(window)
+			children, err := c.children(window)
 			if err != nil {
 				return false, err
 			}
 			children = children[:min(left, len(children))]
 			left -= len(children)
 			for _, child := range children {
-				if is, err := s.is(child, title); is || err != nil {
+				if is, err := c.is(child, title); is || err != nil {
 					return is, err
 				}
 			}
@@ -106,14 +110,26 @@ func (s *server) seen(title string) (bool, error) {
 	return false, nil
 }
 
-func (s *server) children(window uint32) ([]uint32, error) {
-	reply, err := s.ask(queryTree, 0, window)
+// ask returns the reply to a request, nil for a window that is gone.
+func (c *Conn) ask(opcode byte, words ...uint32) ([]byte, error) {
+	if err := c.Request(opcode, 0, words, nil); err != nil {
+		return nil, err
+	}
+	reply, err := c.Reply()
+	if _, refused := errors.AsType[*Error](err); refused {
+		return nil, nil
+	}
+	return reply, err
+}
+
+func (c *Conn) children(window uint32) ([]uint32, error) {
+	reply, err := c.ask(queryTree, window)
 	if err != nil || reply == nil {
 		return nil, err
 	}
 	count := int(binary.LittleEndian.Uint16(reply[16:]))
 	if len(reply) < 32+4*count {
-		return nil, ErrProtocol
+		return nil, errShort
 	}
 	children := make([]uint32, count)
 	for i := range children {
@@ -123,9 +139,9 @@ func (s *server) children(window uint32) ([]uint32, error) {
 }
 
 // is tells whether a window has the title and, with all it stands in, is mapped.
-func (s *server) is(window uint32, title string) (bool, error) {
+func (c *Conn) is(window uint32, title string) (bool, error) {
 	const anyType, words = 0, 64
-	reply, err := s.ask(getProperty, 0, window, propertyName, anyType, 0, words)
+	reply, err := c.ask(getProperty, window, propertyName, anyType, 0, words)
 	if err != nil || reply == nil {
 		return false, err
 	}
@@ -133,7 +149,7 @@ func (s *server) is(window uint32, title string) (bool, error) {
 	if format := reply[1]; format != 8 || length > len(reply)-32 || !bytes.Equal(reply[32:32+length], []byte(title)) {
 		return false, nil
 	}
-	reply, err = s.ask(getWindowAttributes, 0, window)
+	reply, err = c.ask(getWindowAttributes, window)
 	if err != nil || reply == nil {
 		return false, err
 	}

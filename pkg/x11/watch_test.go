@@ -1,9 +1,8 @@
-package xwindow
+package x11
 
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,15 +72,6 @@ func closes(t *testing.T, c chan struct{}, within time.Duration) bool {
 	}
 }
 
-// record is one of a file of cookies.
-func record(family uint16, parts ...string) []byte {
-	b := binary.BigEndian.AppendUint16(nil, family)
-	for _, p := range parts {
-		b = append(binary.BigEndian.AppendUint16(b, uint16(len(p))), p...)
-	}
-	return b
-}
-
 func TestAWindowIsSeenWhenItIsThereAndNotBefore(t *testing.T) {
 	name := display(t, "")
 	start := time.Now()
@@ -116,8 +106,8 @@ func TestCookies(t *testing.T) {
 	}
 	both := append(record(256, "host", "7", cookieName, "wrong"), record(256, "host", number, "XDM", "wrong")...)
 	both = append(both, record(256, "host", number, cookieName, "right")...)
-	if c := parseCookies(both, number); c.data != "right" {
-		t.Errorf("got %q", c.data)
+	if c := findCookie(both, "", number); string(c) != "right" {
+		t.Errorf("got %q", c)
 	}
 }
 
@@ -134,16 +124,4 @@ func TestNoDisplayIsLost(t *testing.T) {
 	if w := NewWatch(ctx, ":12345", "", "", "x"); closes(t, w.Lost, 50*time.Millisecond) {
 		t.Error("who does not ask any more is told")
 	}
-}
-
-func FuzzCookies(f *testing.F) {
-	f.Add(record(256, "host", "0", cookieName, "secret"), "0")
-	f.Add(record(256, "host", "", "XDM-AUTHORIZATION-1", "secret"), "1")
-	f.Add([]byte{1, 0, 0, 255}, "0")
-	f.Fuzz(func(t *testing.T, data []byte, number string) {
-		c := parseCookies(data, number)
-		if c != (cookie{}) && (c.name != cookieName || len(c.data) > maxCookie || !strings.Contains(string(data), c.data)) {
-			t.Fatalf("%q from %q", c, data)
-		}
-	})
 }
