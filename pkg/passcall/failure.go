@@ -79,7 +79,7 @@ func advice(code passcode.Code) string {
 	case passcode.Decrypt:
 		return "the entry cannot be decrypted, or is damaged (in the vault: splitvault log)"
 	case passcode.Busy:
-		return "the vault has too many requests of this qube at the moment: try again"
+		return "the vault has too many requests of this qube at the moment, or it took too long: try again (in the vault: splitvault log)"
 	case passcode.TooLarge:
 		return "the entry, or what was sent, is too large"
 	case passcode.NoField:

@@ -72,6 +72,8 @@ type Guard struct {
 	Lost func() error
 	// Now is the time for one-time codes.
 	Now func() time.Time
+	// LookTime bounds how long entries are looked into for a host; 0 is 30 s.
+	LookTime time.Duration
 
 	Stats Stats
 }

@@ -2,8 +2,11 @@ package passguard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,6 +23,9 @@ import (
 const (
 	maxFound   = 20  // logins for one host
 	maxLookups = 100 // entries that are decrypted to look for a url
+	// lookTime bounds all decryptions for one host: a program waits, and with a cached
+	// passphrase each can take most of a second.
+	lookTime = 30 * time.Second
 )
 
 // names returns the entries of a scope; none where the qube is not served.
@@ -142,14 +148,19 @@ func (g *Guard) find(ctx context.Context, r *request, answer *secret.Buffer) err
 	if err != nil {
 		return err
 	}
-	all := g.findByName(ctx, r, names)
+	limit := cmp.Or(g.LookTime, lookTime)
+	looking, done := context.WithTimeout(ctx, limit)
+	defer done()
+	all := g.findByName(looking, r, names)
 	if len(all) == 0 {
-		all = g.findByURL(ctx, r, names)
+		all = g.findByURL(looking, r, names)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	}
-	if len(all) == 0 {
+	case len(all) == 0 && looking.Err() != nil:
+		return fail(passcode.Busy, fmt.Errorf("looking into entries for that host took longer than %v: name them after their hosts, or lower s2k-count (docs/pass-vault.md)", limit))
+	case len(all) == 0:
 		return fail(passcode.NotFound, errors.New("no entry for that host, or none by the rules"))
 	}
 	if all, err = g.mayFind(ctx, r, all); err != nil {
@@ -202,7 +213,7 @@ func (g *Guard) findByName(ctx context.Context, r *request, names []entryname.Na
 	var all []found
 	for _, name := range names {
 		login, match := r.host.Name(name)
-		if !match || len(all) == maxFound || ctx.Err() != nil {
+		if !match || len(all) == maxFound {
 			continue
 		}
 		verdict, ok := g.findable(name)
