@@ -72,6 +72,9 @@ func (c *Caller) Do(ctx context.Context, r passproto.Request, body []byte, out *
 	if err != nil {
 		return err
 	}
+	if r.Verb == passproto.Insert {
+		input = passproto.InsertHeader(len(body))
+	}
 	if c.Pool != nil {
 		slot, err := c.Pool.Acquire(ctx)
 		if err != nil {

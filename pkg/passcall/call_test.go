@@ -59,7 +59,7 @@ func TestEachVerbIsACallOfItsOwn(t *testing.T) {
 		{"FIELD work/a%20b otp", "", "123456\n", "pass.GetField+work+a_20b__otp"},
 		{"FIELD " + long + " password", "", "long\n", `pass.GetField ` + long + `\npassword\n`},
 		{"FIND example.com", "", "example.com/me\tme\n", "pass.FindLogin+example.com"},
-		{"INSERT new 8", "pw\nmore\n", "", `pass.InsertPassword+new pw\nmore\n`},
+		{"INSERT new 8", "pw\nmore\n", "", `pass.InsertPassword+new \x00split-pass/1 8\npw\nmore\n`},
 		{"GENERATE gen len=12 nosym", "", "generated:len=12;nosym;\n", `pass.GeneratePassword+gen len=12\nnosym\n`},
 		{"GENERATE gen2", "", "generated:\n", `pass.GeneratePassword+gen2`},
 	} {

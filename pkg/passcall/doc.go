@@ -6,7 +6,7 @@
 //	GET NAME             pass.GetPassword+NAME
 //	FIELD NAME FIELD     pass.GetField+NAME__FIELD
 //	FIND HOST            pass.FindLogin+HOST
-//	INSERT NAME          pass.InsertPassword+NAME, the entry on standard input
+//	INSERT NAME          pass.InsertPassword+NAME, the entry's length and the entry on standard input
 //	GENERATE NAME        pass.GeneratePassword+NAME, the options on standard input
 //
 // Names are spelt as in package entryname. What does not fit into 255 bytes goes on

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/entryname"
@@ -16,12 +17,23 @@ import (
 	"github.com/splitvault/splitvault/pkg/secret"
 )
 
+// endTime is how long the end of a client shows after that of its input, where both end
+// because it was killed; a client that is done waits for the answer.
+const endTime = 600 * time.Millisecond
+
 // put answers insert and generate. An entry that is there is replaced only where
 // the rules have the verb replace for it, too.
 func (g *Guard) put(ctx context.Context, r *request, answer *secret.Buffer) error {
 	verdict, replace, err := g.mayPut(r)
 	if err != nil {
 		return err
+	}
+	if r.unsized {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(endTime):
+		}
 	}
 	said := consent.Pass{Verb: string(r.verb), Entry: string(r.name)}
 	if replace {

@@ -49,6 +49,7 @@ type request struct {
 	scope     entryname.Scope
 	host      loginhost.Host
 	body      secret.Buffer // of insert
+	unsized   bool          // body may be the first half of what was meant
 	length    int           // of generate
 	noSymbols bool
 }
@@ -164,11 +165,20 @@ func (r *request) readInsert(lines *lines) error {
 	if err := r.readName(lines); err != nil {
 		return err
 	}
-	if err := lines.body(&r.body); err != nil {
+	if err := lines.body(&r.body, passproto.MaxInsertHeader+passproto.MaxBody); err != nil {
 		return err
 	}
-	if r.body.Len() == 0 {
+	begin, err := passproto.InsertBody(r.body.Bytes())
+	if err != nil {
+		return fail(passcode.BadRequest, err)
+	}
+	r.unsized = begin == 0
+	r.body.Drop(begin)
+	switch {
+	case r.body.Len() == 0:
 		return fail(passcode.BadRequest, errors.New("nothing to insert"))
+	case r.body.Len() > passproto.MaxBody:
+		return fail(passcode.TooLarge, secret.ErrTooLarge)
 	}
 	return nil
 }
@@ -182,7 +192,7 @@ func (r *request) readGenerate(lines *lines) error {
 	r.length = defaultLength
 	var body secret.Buffer
 	defer body.Wipe()
-	if err := lines.body(&body); err != nil {
+	if err := lines.body(&body, passproto.MaxBody); err != nil {
 		return err
 	}
 	if body.Len() > maxLine {
@@ -191,6 +201,9 @@ func (r *request) readGenerate(lines *lines) error {
 	for untrusted := range strings.Lines(string(body.Bytes())) {
 		option := strings.TrimSuffix(untrusted, "\n")
 		digits, isLength := strings.CutPrefix(option, "len=")
+		if isLength && option == untrusted {
+			return fail(passcode.BadRequest, errors.New("a length without the end of its line, which may be the first digit of a longer one"))
+		}
 		switch {
 		case option == "":
 		case option == "nosym":
@@ -243,8 +256,8 @@ func (l *lines) next() (string, error) {
 	}
 }
 
-// body reads what is left of the input.
-func (l *lines) body(into *secret.Buffer) error {
+// body reads what is left of the input, at most limit bytes.
+func (l *lines) body(into *secret.Buffer, limit int) error {
 	if err := l.in.SetReadDeadline(time.Now().Add(bodyTime)); err != nil {
 		return fail(passcode.Internal, fmt.Errorf("reading the request: %w", err))
 	}
@@ -255,7 +268,7 @@ func (l *lines) body(into *secret.Buffer) error {
 	if l.end {
 		return nil
 	}
-	err := into.ReadAll(l.in, passproto.MaxBody)
+	err := into.ReadAll(l.in, limit)
 	switch {
 	case errors.Is(err, secret.ErrTooLarge):
 		return fail(passcode.TooLarge, err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/splitvault/splitvault/pkg/entryname"
 	"github.com/splitvault/splitvault/pkg/passcode"
+	"github.com/splitvault/splitvault/pkg/passproto"
 )
 
 // lifetime bounds a client that a failed test forgot.
@@ -92,7 +93,9 @@ func serve(dir, service string, a entryname.Argument, input []byte, entries map[
 		if known {
 			return int(passcode.Refused)
 		}
-		if service == "pass.GeneratePassword" {
+		if begin, err := passproto.InsertBody(input); err != nil {
+			return int(passcode.BadRequest)
+		} else if input = input[begin:]; service == "pass.GeneratePassword" {
 			input = []byte("generated:" + strings.ReplaceAll(string(input), "\n", ";") + "\n")
 			_, _ = os.Stdout.Write(input)
 		}
