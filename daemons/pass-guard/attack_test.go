@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,7 +113,11 @@ func TestAttackMessagesThatAreNone(t *testing.T) {
 		}
 		v.wants(t, "GetPassword", name, "", "", 13)
 	}
+	asked := v.Pinentry(t, "x")
 	v.wants(t, "GetPassword", "symmetric", "", "", 13)
+	if got, _ := v.control(t, "GetPassword", "", "symmetric\n"); got != "x\n" || asked() != 1 {
+		t.Errorf("symmetric: the control gives %q and asks %d times, which proves nothing", got, asked())
+	}
 	v.wants(t, "GetPassword", "empty", "", "", 13)
 	v.wants(t, "GetField", "damaged__password", "", "", 13)
 	// 1 GiB is not even opened for reading.
@@ -273,8 +278,15 @@ func TestAttackAFloodOfPinentries(t *testing.T) {
 	for range 6 {
 		v.wants(t, "GetPassword", "locked", "", "", 12)
 	}
-	if n := asked(); n == 0 || n > 9 {
+	n := asked()
+	if n == 0 || n > 9 {
 		t.Errorf("asked %d times", n)
+	}
+	for range 6 {
+		v.control(t, "GetPassword", "", "locked\n")
+	}
+	if more := asked() - n; more < 18 {
+		t.Errorf("the control asks %d times, which proves nothing", more)
 	}
 }
 
@@ -314,11 +326,32 @@ func TestBrokenRulesDenyEverything(t *testing.T) {
 	v.wants(t, "GetPassword", "x", "", "", 10)
 }
 
+// Twenty qubes at once on one store, which is a repository, and one more that asks as
+// often as it can: each gets what it asked for, nothing of what they write is lost, and of what
+// all of them write at the same time one is there.
 func TestTwentyQubesAtOnce(t *testing.T) {
 	t.Parallel()
 	v := full(t, "[[pass.rule]]\nqube = \"q*\"\ndecision = \"allow\"\n")
-	var all sync.WaitGroup
-	for i := range 20 {
+	v.git(t, "init", "-q")
+	const qubes = 20
+	stop := make(chan struct{})
+	var greedy, all sync.WaitGroup
+	for range 8 {
+		greedy.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got, code := v.call(t, "q-greedy", "pass.GetPassword", "misc+big").finish(""); code != 0 && code != 14 || code == 14 && got != "" {
+					t.Errorf("the greedy qube: %d bytes, %d", len(got), code)
+				}
+			}
+		})
+	}
+	var wins atomic.Int32
+	for i := range qubes {
 		qube := fmt.Sprintf("q%d", i)
 		all.Go(func() {
 			if got, code := v.call(t, qube, "pass.GetPassword", "github.com").finish(""); got != "hunter2\n" || code != 0 {
@@ -327,18 +360,35 @@ func TestTwentyQubesAtOnce(t *testing.T) {
 			if got, code := v.call(t, qube, "pass.InsertPassword", "inbox+"+qube).finish("by " + qube); got != "" || code != 0 {
 				t.Errorf("%s: %q, %d", qube, got, code)
 			}
-			if _, code := v.call(t, qube, "pass.InsertPassword", "inbox+one").finish("by " + qube); code != 0 && code != 11 {
+			switch _, code := v.call(t, qube, "pass.InsertPassword", "inbox+one").finish("by " + qube); code {
+			case 0:
+				wins.Add(1)
+			case 11:
+			default:
 				t.Errorf("%s: %d", qube, code)
 			}
 		})
 	}
 	all.Wait()
-	for i := range 20 {
+	close(stop)
+	greedy.Wait()
+	if wins.Load() != 1 {
+		t.Errorf("%d wrote the entry that one can write", wins.Load())
+	}
+	for i := range qubes {
 		qube := fmt.Sprintf("q%d", i)
 		if got, _ := v.call(t, qube, "pass.GetPassword", "inbox+"+qube).finish(""); got != "by "+qube {
 			t.Errorf("%s: %q", qube, got)
 		}
 	}
+	log := v.git(t, "log", "--format=%s")
+	if n := strings.Count(log, "Add given password for inbox/"); n != qubes+1 {
+		t.Errorf("%d of %d are committed:\n%s", n, qubes+1, log)
+	}
+	if changed := v.git(t, "status", "--porcelain", "inbox"); changed != "" {
+		t.Errorf("the repository and the store differ:\n%s", changed)
+	}
+	v.git(t, "fsck", "--strict")
 }
 
 // The end of input is not the end of the client; that of its output is.

@@ -18,8 +18,12 @@ import (
 )
 
 // built is the program as it is shipped: without C and race detector, whose
-// runtimes make calls that the confinement denies.
+// runtimes make calls that the confinement denies. SPLITVAULT_TEST_GUARD names one that
+// is installed.
 var built = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("SPLITVAULT_TEST_GUARD"); path != "" {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "pass-guard")
 	if err != nil {
 		return "", err
@@ -34,8 +38,12 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if pid := os.Getenv(peekVariable); pid != "" {
+		peek(pid)
+		return
+	}
 	code := m.Run()
-	if path, _ := built(); path != "" {
+	if path, _ := built(); path != "" && path != os.Getenv("SPLITVAULT_TEST_GUARD") {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
@@ -163,7 +171,7 @@ type call struct {
 	ended   chan struct{}
 }
 
-func (v *vault) start(t testing.TB, program string, environ []string) *call {
+func (v *vault) start(t testing.TB, program string, environ []string, args ...string) *call {
 	t.Helper()
 	c := &call{t: t, ended: make(chan struct{})}
 	var theirs [2]*os.File
@@ -181,7 +189,7 @@ func (v *vault) start(t testing.TB, program string, environ []string) *call {
 		}
 		*ours = conn.(*net.UnixConn)
 	}
-	c.cmd = exec.Command(program)
+	c.cmd = exec.Command(program, args...)
 	c.cmd.Env, c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = environ, theirs[0], theirs[1], &c.stderr
 	c.cmd.WaitDelay = time.Second
 	if err := c.cmd.Start(); err != nil {
@@ -241,14 +249,25 @@ func (v *vault) ours(t testing.TB, service, argument, input string) (output stri
 // control makes a whole call of the published scripts.
 func (v *vault) control(t testing.TB, service, argument, input string) (output string, code int) {
 	t.Helper()
-	program, err := filepath.Abs("../../test/baseline/pass-sh/etc/qubes-rpc/seed." + service)
+	return v.start(t, v.scriptPath(t, service), v.environ("work", "seed."+service, argument)).finish(input)
+}
+
+// scriptPath is where a published script is, in the sources, or where SPLITVAULT_TEST_CONTROL
+// says that it is installed.
+func (v *vault) scriptPath(t testing.TB, service string) string {
+	t.Helper()
+	dir := os.Getenv("SPLITVAULT_TEST_CONTROL")
+	if dir == "" {
+		dir = "../../test/baseline/pass-sh/etc/qubes-rpc"
+	}
+	path, err := filepath.Abs(filepath.Join(dir, "seed."+service))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath("pass"); err != nil {
 		t.Fatal("pass is missing, and with it the control")
 	}
-	return v.start(t, program, v.environ("work", "seed."+service, argument)).finish(input)
+	return path
 }
 
 func (v *vault) wants(t testing.TB, service, argument, input, output string, code int) {
