@@ -3,6 +3,7 @@ package gpg_test
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"os"
 	"os/exec"
@@ -15,6 +16,15 @@ import (
 	"github.com/splitvault/splitvault/pkg/gpg/gpgtest"
 	"github.com/splitvault/splitvault/pkg/secret"
 )
+
+// A message as GnuPG 2.4 writes it for a key that says it may (AEAD, in chunks of 1 KiB), and
+// its key. GnuPG 2.2 reads them and writes none.
+//
+//go:embed testdata/ocb.gpg
+var ocb []byte
+
+//go:embed testdata/ocb-key.gpg
+var ocbKey []byte
 
 func decrypt(t *testing.T, r gpg.Runner, message []byte, unlock bool) (string, error) {
 	t.Helper()
@@ -39,6 +49,9 @@ func TestWholeOrNothing(t *testing.T) {
 	t.Parallel()
 	k := gpgtest.New(t)
 	k.Locked(t)
+	k.GPG(t, ocbKey, "--import")
+	ocbChanged := bytes.Clone(ocb)
+	ocbChanged[len(ocb)-5] ^= 1
 	good := k.Encrypt(t, "hunter2\n", "vault@example.invalid")
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-5] ^= 1
@@ -63,6 +76,10 @@ func TestWholeOrNothing(t *testing.T) {
 		{"cut shorter", good[:20], "", gpg.ErrBad},
 		{"twice", append(bytes.Clone(good), good...), "", gpg.ErrBad},
 		{"with something behind", append(bytes.Clone(good), "tail"...), "", gpg.ErrBad},
+		{"OCB", ocb, strings.Repeat("hunter2\n", 400), nil},
+		{"OCB, changed", ocbChanged, "", gpg.ErrBad},
+		{"OCB, cut short", ocb[:len(ocb)-10], "", gpg.ErrBad},
+		{"OCB, cut after a chunk", ocb[:len(ocb)/2], "", gpg.ErrBad},
 		{"never encrypted", k.GPG(t, []byte("planted\n"), "--store"), "", gpg.ErrBad},
 		{"signed, not encrypted", k.GPG(t, []byte("planted\n"), "--local-user", "vault@example.invalid", "--sign"), "", gpg.ErrBad},
 		{"with a passphrase of its own", k.GPG(t, []byte("x\n"), "--pinentry-mode", "loopback", "--passphrase", "x", "-c"), "", gpg.ErrBad},

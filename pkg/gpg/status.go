@@ -29,6 +29,7 @@ const (
 type status struct {
 	okay, goodMDC, plaintexts   int
 	key, considered, recipients bool
+	began                       bool // it had the whole message before it
 	symmetric, damaged          bool
 	cancelled, noKey            bool     // of ERROR pkdecrypt_failed
 	invalidRecipients           []string // reasons of INV_RECP
@@ -65,6 +66,8 @@ func (s *status) line(line string) {
 		s.recipients = true
 	case "KEY_CONSIDERED":
 		s.considered = s.considered || s.recipients
+	case "BEGIN_DECRYPTION":
+		s.began = true
 	case "DECRYPTION_KEY":
 		s.key = true
 	case "PLAINTEXT":
@@ -134,6 +137,9 @@ func (s *status) decrypted(exit int) error {
 		return ErrLocked
 	case s.noKey:
 		return ErrNoKey
+	case !s.began:
+		// GnuPG 2.4 ends there with a message in chunks (OCB) that is cut short.
+		return ErrBad
 	case s.recipients && s.considered:
 		// GnuPG 2.2 says no more than this of a locked key.
 		return ErrLocked

@@ -46,6 +46,8 @@ func commands() map[string]command {
 		"answer":   positive(answer),
 		"clef":     positive(clef),
 		"wire":     positive(wire),
+		"baseline": positive(published),
+		"tests":    positive(tests),
 	}
 	for word, way := range ways() {
 		all[word] = func(ts *testscript.TestScript, neg bool, args []string) { run(ts, neg, way, args) }
