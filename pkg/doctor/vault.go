@@ -23,9 +23,11 @@ var (
 // contradiction: a switch in the template is meant to spare vaults, one for this
 // very qube is a mistake.
 func (d *diagnosis) contradiction(context.Context) (Result, bool) {
-	if d.exists(vaultFile) && d.exists(serviceFile) {
-		return warning("service", "both splitvault-vault and splitvault-ssh are on; as a vault, this qube gets no socket of its own",
-			dom0("qvm-service %s splitvault-ssh off   (or splitvault-vault, whichever is wrong)", d.self())), true
+	for _, name := range []string{"splitvault-ssh", clefName, passName} {
+		if d.exists(vaultFile) && d.exists("/run/qubes-service/"+name) {
+			return warning("service", "both splitvault-vault and "+name+" are on; as a vault, this qube gets no socket of its own",
+				dom0("qvm-service %s %s off   (or splitvault-vault, whichever is wrong)", d.self(), name)), true
+		}
 	}
 	return Result{}, true
 }
@@ -62,21 +64,36 @@ func place(d *diagnosis, dir string) string {
 
 // rpcConfig knows the one setting of qrexec that makes calls hang.
 func (d *diagnosis) rpcConfig(context.Context) (Result, bool) {
+	services := []string{rpcService, clefSignRPC}
+	for _, name := range passServices {
+		services = append(services, "pass."+name)
+	}
+	for _, service := range services {
+		if dir := d.waitsIn(service); dir != "" {
+			return warning("rpc-config", dir+service+" has wait-for-session: without a graphical session here every call hangs for ever",
+				Step{Where: place(d, dir), Do: "remove that line"}), true
+		}
+	}
+	return Result{}, true
+}
+
+// waitsIn is the directory whose file has a service wait for the session, "" for none.
+// The first file that is there counts.
+func (d *diagnosis) waitsIn(service string) string {
 	for _, dir := range configDirs {
-		text, err := d.env.ReadFile(dir + rpcService)
+		text, err := d.env.ReadFile(dir + service)
 		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
 			key, value, _ := strings.Cut(line, "=")
 			if value = strings.TrimSpace(value); strings.TrimSpace(key) == "wait-for-session" && value != "0" && value != "false" {
-				return warning("rpc-config", dir+rpcService+" has wait-for-session: without a graphical session here every call hangs for ever",
-					Step{Where: place(d, dir), Do: "remove that line"}), true
+				return dir
 			}
 		}
 		break
 	}
-	return Result{}, true
+	return ""
 }
 
 // silence makes sure that the shell which qrexec starts services with in a

@@ -63,6 +63,19 @@ func TestVaultFailures(t *testing.T) {
 			[]string{"for ever", "remove that line"},
 		},
 		{
+			"wait-for-session hangs calls for passwords as well",
+			func(f *fake) {
+				f.files["/usr/local/etc/qubes/rpc-config/pass.GetField"] = file{text: "wait-for-session=1\n"}
+			},
+			"rpc-config", Warning,
+			[]string{"pass.GetField has wait-for-session", "[vault] remove that line"},
+		},
+		{
+			"client of passwords and vault", func(f *fake) { f.files[vaultFile], f.files["/run/qubes-service/splitvault-pass"] = file{}, file{} },
+			"service", Warning,
+			[]string{"both splitvault-vault and splitvault-pass", "[dom0] qvm-service vault splitvault-pass off"},
+		},
+		{
 			"a profile file prints a greeting", func(f *fake) { f.runs["/bin/sh -lc :"] = Output{Stdout: "Hello\x1b[2J\n"} },
 			"profile", Problem,
 			[]string{`Hello\x1b`, ">&2"},
