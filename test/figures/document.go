@@ -88,7 +88,7 @@ func (f *figures) tables() string {
 
 // Sizes of the picture, in pixels.
 const (
-	barLeft, barHeight, barGap, barWidth = 190, 18, 6, 520
+	barLeft, barHeight, barGap, barWidth = 220, 18, 6, 520
 )
 
 // waterfall draws the stages, each bar from where the one below ended.
