@@ -65,7 +65,7 @@ func archive(ctx context.Context, version, path string, env []string, moment tim
 	defer os.RemoveAll(dir)
 	build, tree := filepath.Join(dir, "build"), filepath.Join(dir, "tree")
 	for to, from := range map[string]string{"lib": "./daemons/...", "bin": "./cmd/..."} {
-		if err := compile(ctx, version, from, filepath.Join(build, to), env); err != nil {
+		if err := compile(ctx, ".", version, from, filepath.Join(build, to), env); err != nil {
 			return err
 		}
 	}
@@ -78,12 +78,14 @@ func archive(ctx context.Context, version, path string, env []string, moment tim
 	return tarball.Write(path, tree, strings.TrimSuffix(filepath.Base(path), ".tar.gz"), moment)
 }
 
-func compile(ctx context.Context, version, from, to string, env []string) error {
+// compile builds a pattern of packages of the source for one machine, into a directory.
+func compile(ctx context.Context, source, version, from, to string, env []string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -X github.com/splitvault/splitvault/pkg/version.linked="+version, "-o", to+"/", from)
+	cmd.Dir = source
 	cmd.Env = append(append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0"), env...)
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", from, err, said)
