@@ -89,6 +89,11 @@ test:
 clef:
     @[ -x {{ quote(tools / '../clef-' + clef / 'clef') }} ] || GOBIN={{ quote(tools / '../clef-' + clef) }} go install -trimpath -ldflags='-s -w' github.com/ethereum/go-ethereum/cmd/clef@{{ clef }}
 
+# The real geth for tests, of the same release, built once into the cache
+[group('test')]
+geth:
+    @[ -x {{ quote(tools / '../geth-' + clef / 'geth') }} ] || GOBIN={{ quote(tools / '../geth-' + clef) }} go install -trimpath -ldflags='-s -w' github.com/ethereum/go-ethereum/cmd/geth@{{ clef }}
+
 # What we judge against what the real Clef's own decoder reads
 [group('test')]
 clef-decoder time='5s':
@@ -145,13 +150,18 @@ packages:
 
 # The two-qube bench: real systemd on Debian 12 and 13 (root)
 [group('test')]
-qubes: build clef
+qubes: build clef geth
     {{ gotest }} -p 1 -timeout 20m $({{ booting }})
 
 # One scenario of the bench on both roots: `just scenario ssh-list`
 [group('test')]
 scenario NAME: build clef
     go test -count=1 -v -run {{ quote('Scenarios/.*/' + NAME + '$') }} ./test/qubes
+
+# Ten thousand mutated requests through a booted client qube to the real Clef; `qubes` sends the first of them (root)
+[group('test')]
+clef-mutants n='10000': build clef
+    MUTATED={{ quote(n) }} go test -count=1 -v -timeout 60m -run 'ClefAttacks/at_once/mutants$' ./test/clefattacks
 
 # Figures: every Go benchmark for TIME each, then whole connections in booted qubes (root; ARGS: -short)
 [group('test')]

@@ -65,6 +65,7 @@ func TestClients(t *testing.T) {
 			if suite == "trixie" { // no part of a qube but node differs
 				t.Run("impatience", w.impatience)
 				t.Run("browser", func(t *testing.T) { w.browser(t, modules) })
+				t.Run("geth --signer", w.gethSigner) // at the end: a refusal is remembered for a while
 			}
 		})
 	}
