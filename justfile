@@ -169,6 +169,11 @@ bench time='1s' *ARGS: build clef
     go test -run '^$' -bench . -benchmem -benchtime {{ quote(time) }} $({{ plain }}) | grep -vE '^(PASS|ok |goos|goarch)|no test files'
     go run ./test/figures {{ ARGS }}
 
+# More than anybody asks at once, on both Debians: nothing lost, nothing hung (root, ten minutes; ARGS: -docs docs)
+[group('test')]
+load *ARGS: build clef
+    go run ./test/figures -only crowd {{ ARGS }}
+
 # The pictures of real prompts in docs/prompts, and of pages in docs/clef, drawn anew (root)
 [group('build')]
 screenshots: build clef

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,12 +9,7 @@ import (
 	"strings"
 )
 
-// The part of the document between these lines is written by -docs.
-const (
-	tablesBegin = "<!-- figures: written by `go run ./test/figures -docs`, do not edit -->"
-	tablesEnd   = "<!-- end of figures -->"
-	picture     = "performance.svg"
-)
+const picture = "performance.svg"
 
 // readFigures reads what -json has written.
 func readFigures(path string) (*figures, error) {
@@ -31,19 +25,22 @@ func readFigures(path string) (*figures, error) {
 }
 
 // document writes the tables into DIR/performance.md and the picture beside it.
+// What was not measured stays as it is.
 func (f *figures) document(dir string) error {
-	path := filepath.Join(dir, "performance.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
+	if len(f.Crowd) > 0 {
+		if err := place(dir, "performance.md", "crowd", f.crowdTables()); err != nil {
+			return err
+		}
 	}
-	head, rest, begins := bytes.Cut(text, []byte(tablesBegin))
-	_, tail, ends := bytes.Cut(rest, []byte(tablesEnd))
-	if !begins || !ends {
-		return fmt.Errorf("%s: it has no place for the tables", path)
+	if len(f.Costs) > 0 {
+		if err := place(dir, "confinement.md", "costs", f.costTables()); err != nil {
+			return err
+		}
 	}
-	all := fmt.Sprintf("%s%s\n\n%s\n%s%s", head, tablesBegin, f.tables(), tablesEnd, tail)
-	if err := os.WriteFile(path, []byte(all), 0o644); err != nil {
+	if len(f.Requests) == 0 {
+		return nil
+	}
+	if err := place(dir, "performance.md", "figures", f.tables()); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, picture), []byte(f.waterfall()), 0o644)

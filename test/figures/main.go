@@ -34,6 +34,7 @@ type plan struct {
 	held     int  // connections at once for memory
 	floors   bool // what no relay can be without, too
 	only     string
+	short    bool
 }
 
 func main() {
@@ -46,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	only := flag.String("only", "", "take only the figures of this section: requests, stages, load, memory, boot, clef or pass")
+	only := flag.String("only", "", "take only the figures of this section: requests, stages, load, memory, boot, clef or pass; or crowd or confinement, which are not taken with the others")
 	n := flag.Int("n", 200, "requests per relay and kind")
 	short := flag.Bool("short", false, "a quick run with 20 requests, for continuous integration")
 	suites := flag.String("roots", strings.Join(roots.Suites(), ","), "Debian releases to measure on")
@@ -61,7 +62,7 @@ func run(ctx context.Context) error {
 	if *short {
 		p = plan{n: 20, rounds: 2, parallel: []int{1, 10, 50}, boots: 1, held: 8}
 	}
-	p.only = *only
+	p.only, p.short = *only, *short
 	if p.n < p.rounds {
 		return fmt.Errorf("-n %d: want at least %d", p.n, p.rounds)
 	}
@@ -82,7 +83,7 @@ func run(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("measuring on %s: %w", suite, err), kit.Close())
 		}
 	}
-	all.LoadAfter = load()
+	all.LoadAfter = loadAverage()
 	if err := kit.Close(); err != nil {
 		return err
 	}
@@ -116,6 +117,9 @@ func sections() []section {
 
 // measure takes the figures on one root.
 func measure(ctx context.Context, kit *bench.Kit, suite string, p plan, all *figures) error {
+	if taken, err := alone(ctx, kit, suite, p, all); taken || err != nil {
+		return err
+	}
 	if p.only != clefSection && p.only != passSection {
 		if err := measureSSH(ctx, kit, suite, p, all); err != nil {
 			return err
@@ -208,7 +212,7 @@ func turns(all []relay, round int) []relay {
 	return slices.Concat(all[first:], all[:first])
 }
 
-func load() string {
+func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return err.Error()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/splitvault/splitvault/test/load"
 )
 
 // figures is a whole run.
@@ -23,10 +26,12 @@ type figures struct {
 	Stages     []row       `json:"stages"`
 	Memory     []memoryRow `json:"memory"`
 	Boots      []bootRow   `json:"boots"`
+	Crowd      []load.Row  `json:"crowd,omitempty"`
+	Costs      []costRow   `json:"costs,omitempty"`
 }
 
 func newFigures(p plan) *figures {
-	return &figures{Time: time.Now().UTC(), LoadBefore: load(), Machine: thisMachine(), N: p.n}
+	return &figures{Time: time.Now().UTC(), LoadBefore: loadAverage(), Machine: thisMachine(), N: p.n}
 }
 
 func (f *figures) write(file string) error {
@@ -67,6 +72,9 @@ func (f *figures) print(to io.Writer) error {
 	fmt.Fprintln(w, "\nroot\tboot\tn\tp50\tmax")
 	for _, b := range f.Boots {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%.0f\t%.0f\n", b.Root, b.What, b.N, b.P50, b.Max)
+	}
+	if err := errors.Join(f.printCrowd(w), f.printCosts(w)); err != nil {
+		return err
 	}
 	return w.Flush()
 }

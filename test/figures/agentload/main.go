@@ -26,10 +26,7 @@ import (
 	"time"
 )
 
-const (
-	maxAnswer  = 256 << 10
-	answerTime = 30 * time.Second
-)
+const maxAnswer = 256 << 10
 
 // Messages of the agent protocol (RFC 9987).
 const (
@@ -45,6 +42,7 @@ type options struct {
 	open, sign  bool
 	careful     bool
 	hold, idle  bool
+	within      time.Duration
 }
 
 func main() {
@@ -57,6 +55,7 @@ func main() {
 	flag.BoolVar(&o.careful, "careful", false, "with -sign: list before and verify after, as a guard does")
 	flag.BoolVar(&o.hold, "hold", false, "hold connections until standard input ends")
 	flag.BoolVar(&o.idle, "idle", false, "send nothing on held connections")
+	flag.DurationVar(&o.within, "within", 30*time.Second, "time for each answer")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintf(os.Stderr, "agentload: %v\n", err)
@@ -92,7 +91,7 @@ func perConnection(o options) error {
 		workers.Go(func() {
 			for i := range next {
 				start := time.Now()
-				errs[i] = connectAndList(o.socket)
+				errs[i] = connectAndList(o)
 				took[i] = time.Since(start)
 			}
 		})
@@ -107,8 +106,8 @@ func perConnection(o options) error {
 	return nil
 }
 
-func connectAndList(socket string) error {
-	c, err := dial(socket)
+func connectAndList(o options) error {
+	c, err := dial(o)
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func connectAndList(socket string) error {
 // inOne measures requests on an open connection, after a first one that is not
 // measured.
 func inOne(o options) error {
-	c, err := dial(o.socket)
+	c, err := dial(o)
 	if err != nil {
 		return err
 	}
@@ -178,7 +177,7 @@ func verify(key, data, answer []byte) error {
 
 func hold(o options) error {
 	for range o.n {
-		c, err := dial(o.socket)
+		c, err := dial(o)
 		if err != nil {
 			return err
 		}
@@ -206,16 +205,17 @@ func report(took time.Duration, err error) {
 // conn is a connection to an agent.
 type conn struct {
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	within time.Duration
 }
 
 // dial waits, as a client that blocks in connect does, while the socket's
 // backlog is full: Go's own connect does not block, and gets EAGAIN.
-func dial(socket string) (*conn, error) {
-	for deadline := time.Now().Add(answerTime); ; time.Sleep(time.Millisecond) {
-		c, err := net.Dial("unix", socket)
+func dial(o options) (*conn, error) {
+	for deadline := time.Now().Add(o.within); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("unix", o.socket)
 		if err == nil {
-			return &conn{c, bufio.NewReader(c)}, nil
+			return &conn{c, bufio.NewReader(c), o.within}, nil
 		}
 		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(deadline) {
 			return nil, err
@@ -225,7 +225,7 @@ func dial(socket string) (*conn, error) {
 
 // ask returns the answer without its length, which must be of the wanted type.
 func (c *conn) ask(want byte, request []byte) ([]byte, error) {
-	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.within)); err != nil {
 		return nil, err
 	}
 	if _, err := c.Write(request); err != nil {
