@@ -49,7 +49,7 @@ func (c *call) child(name string) int {
 		for _, thread := range threads {
 			// Errors mean that it is gone already.
 			children, _ := os.ReadFile(filepath.Join(tasks, thread.Name(), "children"))
-			for _, child := range strings.Fields(string(children)) {
+			for child := range strings.FieldsSeq(string(children)) {
 				comm, _ := os.ReadFile(filepath.Join("/proc", child, "comm"))
 				if pid, err := strconv.Atoi(child); err == nil && string(comm) == name+"\n" {
 					_ = c.cmd.Process.Signal(syscall.SIGSTOP)

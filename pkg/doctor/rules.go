@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/splitvault/splitvault/pkg/rules"
 )
@@ -59,11 +60,11 @@ func (d *diagnosis) rules(context.Context) (Result, bool) {
 	case !slices.ContainsFunc(d.said, func(s said) bool { return s.decision != rules.Deny }):
 		return problem("rules", text+", none of them allows or asks anything", d.here("add one; see splitvault-rules(5)")), true
 	case len(warnings) > 0:
-		lines := ""
+		var lines strings.Builder
 		for _, w := range warnings {
-			lines += "\n" + w.Error()
+			lines.WriteString("\n" + w.Error())
 		}
-		return warning("rules", text+"; not all of it may be meant so:"+lines, check), true
+		return warning("rules", text+"; not all of it may be meant so:"+lines.String(), check), true
 	}
 	return ok("rules", "%s", text), true
 }
