@@ -235,6 +235,8 @@ func TestClefMistakesAreReportedWithLineAndHint(t *testing.T) {
 		{rule + "[[clef.rule]]\nqube = \"work\"\nmethods = [\"account_sign*\"]\ndecision = \"deny\"\n", 4, true, "write it before line 1"},
 		{"[clef]\nremember = \"1m\"\n[[clef.rule]]\nqube = \"work\"\ndecision = \"ask\"\nremember = \"5m\"\n", 6, true, "[clef] remember allows"},
 		{"[clef]\npending = 0\n", 2, false, "1 to 64"},
+		{"[clef]\nbackend = \"unix:~/.clef/clef.ipc\"\n" + rule, 5, true, "Clef's own prompt shows nothing of who asks"},
+		{"[clef]\nbackend = \"unix:~/.clef/clef.ipc\"\n" + rule + "methods = [\"account_new\"]\n", 5, true, "lets account_new through unasked"},
 		{"[clef]\nbackend = \"https://127.0.0.1:8550\"\n", 2, false, "no TLS"},
 		{"[clef]\nbackend = \"http://clef:8550\"\n", 2, false, "no backend"},
 		{"[clef]\nbackend = \"http://127.0.0.1\"\n", 2, false, "no backend"},
@@ -260,6 +262,22 @@ func TestClefMistakesAreReportedWithLineAndHint(t *testing.T) {
 		}
 		if i := slices.IndexFunc(found, func(p Problem) bool { return p.Line == row.line && strings.Contains(p.Error(), row.want) }); i < 0 {
 			t.Errorf("%q: %v", row.text, found)
+		}
+	}
+}
+
+// Only what Clef asks a person about, unasked by the vault, is warned of.
+func TestClefsSocketIsNoMistakeByItself(t *testing.T) {
+	t.Parallel()
+	const rule = "[[clef.rule]]\nqube = \"work\"\n"
+	for _, text := range []string{
+		rule + "decision = \"ask\"\n", rule + "methods = [\"account_version\"]\ndecision = \"allow\"\n", rule + "decision = \"deny\"\n",
+	} {
+		if found := parseClef(t, "[clef]\nbackend = \"unix:~/.clef/clef.ipc\"\n"+text).Warnings; len(found) != 0 {
+			t.Errorf("%q: %v", text, found)
+		}
+		if found := parseClef(t, rule+"methods = [\"account_signData\"]\ndecision = \"allow\"\n").Warnings; len(found) != 0 {
+			t.Errorf("over HTTP: %v", found)
 		}
 	}
 }

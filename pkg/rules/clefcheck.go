@@ -144,8 +144,23 @@ func (c *Clef) check() []Problem {
 		if hidden, is := c.hidden(i); is {
 			found = append(found, hidden)
 		}
+		if methods := rule.prompting(); c.Backend.Network == "unix" && *rule.Decision == Allow && methods != "" {
+			found = append(found, Problem{
+				Line: rule.source.at("decision"), Warning: true,
+				Text: fmt.Sprintf("the rule lets %s through unasked, and over its socket Clef's own prompt shows nothing of who asks", methods),
+				Hint: `write decision = "ask", whose prompt says it, or have the backend over HTTP`,
+			})
+		}
 	}
 	return found
+}
+
+// prompting returns the rule's methods that Clef asks a person about, but for the
+// list of accounts, which signs nothing.
+func (r *ClefRule) prompting() string {
+	return strings.Join(slices.DeleteFunc(r.methods(), func(m string) bool {
+		return !clefapi.PropertiesOf(m).Signs && m != clefapi.New
+	}), ", ")
 }
 
 // hidden finds out that rule i is never reached, because one before it matches
