@@ -76,6 +76,10 @@ func TestClefIsToldWhoAsks(t *testing.T) {
 			clefbackend.Caller{Qube: "work", Origin: "https://[::1]\r\nX: y", UserAgent: "a%22,<b>\r\nOrigin: evil\u202e" + strings.Repeat("x", 100)},
 			"qube=work via splitvault; says a_22,_b___Origin: evil___" + strings.Repeat("x", 35), "qube:work says https://_::1___X: y",
 		},
+		{ // who owns a page's name is told by its end
+			clefbackend.Caller{Qube: "work", Origin: "https://app.bank.example." + strings.Repeat("a", 60) + ".evil.example:8443"},
+			"qube=work via splitvault", "qube:work says ..." + strings.Repeat("a", 37) + ".evil.example:8443",
+		},
 	} {
 		c, err := dial(t, "tcp", address)
 		if err != nil {

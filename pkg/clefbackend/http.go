@@ -65,9 +65,19 @@ func (f Caller) userAgent() string {
 func (f Caller) origin() string {
 	claim := "qube:" + clefcall.Clean(f.Qube, 31)
 	if f.Origin != "" {
-		claim += " says " + clefcall.Clean(f.Origin, maxSaid)
+		claim += " says " + ending(f.Origin)
 	}
 	return claim
+}
+
+// ending leaves of an origin that is too long its end, which says whose name it is:
+// its beginning could be that of any other.
+func ending(untrusted string) string {
+	const cut = "..."
+	if len(untrusted) > maxSaid {
+		untrusted = cut + untrusted[len(untrusted)-maxSaid+len(cut):]
+	}
+	return clefcall.Clean(untrusted, maxSaid)
 }
 
 // KeepAlive makes Clef's HTTP server wait longer for the request. A server that does
