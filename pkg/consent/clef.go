@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,12 +71,13 @@ func (r *Request) fit(details, last []Line) []Line {
 	return lines
 }
 
-// page is not cut: two pages must not look alike.
+// page is the page's name, of which two must not look alike. Of one that is too long
+// it is the end, which says whose name it is, and a hash of all.
 func (c *Clef) page() string {
 	if p := Printable(c.Origin, MaxText); !strings.HasSuffix(p, "...") {
 		return p
 	}
-	return Printable(c.Origin[:min(len(c.Origin), 100)], 120) + fmt.Sprintf(" and %d letters more", len(c.Origin)-100)
+	return fmt.Sprintf("...%s (the end of %d letters, SHA-256 %.16x)", Printable(Tail(c.Origin, 150), MaxText), len(c.Origin), sha256.Sum256([]byte(c.Origin)))
 }
 
 // Notice is the same as something that a rule decided.
