@@ -34,6 +34,7 @@ type keyboard struct {
 	free   []byte // keys without a symbol
 	lock   byte   // the key of Caps Lock, 0 if there is none
 	shifts []byte // keys of all modifiers
+	front  front
 }
 
 // prepare finds out what there is.
@@ -73,7 +74,7 @@ func (k *keyboard) prepare() error {
 	if len(k.free) == 0 {
 		return errors.New("the screen's keyboard has no key to spare")
 	}
-	return k.modifiers()
+	return errors.Join(k.modifiers(), k.watch())
 }
 
 func (k *keyboard) modifiers() error {

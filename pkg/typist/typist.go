@@ -2,8 +2,8 @@
 // that screen's keyboard has.
 //
 // Keys of their own are given to the characters, all before the first is pressed, and
-// taken away a while after the last: programs look up what a key means when they get to
-// it, not when it is pressed. (xdotool gives and takes one key for each character; GTK
+// taken away a while after the window has read the last: programs look up what a key
+// means when they get to it, not when it is pressed. (xdotool gives and takes one key for each character; GTK
 // lost every one beyond ASCII of a first text typed that way, verified by running.) No
 // modifier is needed then, whichever layout is in use.
 package typist
@@ -121,13 +121,19 @@ func (k *keyboard) batch(ctx context.Context, symbols []uint32, delay time.Durat
 		return 0, err
 	}
 	err := wait(ctx, settleTime)
+	if err == nil {
+		err = k.caughtUp(ctx)
+	}
 	for _, symbol := range symbols[:n] {
-		if err != nil {
+		if err != nil || ctx.Err() != nil {
 			break
 		}
 		if err = k.press(keys[symbol]); err == nil {
 			err = wait(ctx, delay)
 		}
+	}
+	if err == nil {
+		err = k.caughtUp(ctx)
 	}
 	// Also where ctx has ended: the window may not have got to the last key yet.
 	time.Sleep(forgetTime)

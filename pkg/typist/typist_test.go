@@ -74,7 +74,6 @@ func fill(t *testing.T, display, text string) string {
 	window.Stdout = &out
 	start(t, window)
 	xdotool(t, display, "search", "--sync", "--onlyvisible", "--name", "^line$", "windowfocus", "--sync")
-	time.Sleep(time.Second) // until it has drawn itself, keys are lost
 	getenv := func(name string) string { return map[string]string{"DISPLAY": display}[name] }
 	if err := Type(t.Context(), getenv, []byte(text), 12*time.Millisecond); err != nil {
 		t.Fatal(err)
@@ -129,5 +128,37 @@ func TestWhatNoKeyTypes(t *testing.T) {
 	}
 	if err := Type(t.Context(), func(string) string { return "" }, []byte("a"), 0); err == nil {
 		t.Error("typed without a screen")
+	}
+}
+
+// A window that is busy for a while reads what was typed later. The keys must mean the
+// same then, also where the text has more characters than there are keys to spare.
+func TestABusyWindowGetsTheSameText(t *testing.T) {
+	t.Parallel()
+	display := screen(t)
+	window := exec.Command("zenity", "--entry", "--title", "line")
+	window.Env = append(os.Environ(), "DISPLAY="+display, "GDK_BACKEND=x11", "GTK_A11Y=none", "NO_AT_BRIDGE=1", "HOME="+t.TempDir(), "LC_ALL=C.UTF-8")
+	var out bytes.Buffer
+	window.Stdout = &out
+	start(t, window)
+	xdotool(t, display, "search", "--sync", "--onlyvisible", "--name", "^line$", "windowfocus", "--sync")
+	if err := window.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(name string) string { return map[string]string{"DISPLAY": display}[name] }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := Type(ctx, getenv, []byte("nothing of this"), 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a window that reads no keys: %v", err)
+	}
+	wakes := time.AfterFunc(4*time.Second, func() { _ = window.Process.Signal(syscall.SIGCONT) })
+	defer wakes.Stop()
+	const text = "pä\\$$w0rd!\"'{}~`^| ü密東🔑abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	if err := Type(t.Context(), getenv, []byte(text), time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	xdotool(t, display, "key", "Return")
+	if err := window.Wait(); err != nil || out.String() != text+"\n" {
+		t.Errorf("the window has %q, %v", out.String(), err)
 	}
 }

@@ -188,13 +188,17 @@ func (c *Conn) read() ([]byte, error) {
 }
 
 // Event returns the next event. Errors of the display are of windows that are gone.
-func (c *Conn) Event() ([]byte, error) {
+func (c *Conn) Event() ([]byte, error) { return c.EventBefore(time.Time{}) }
+
+// EventBefore is Event with a limit to the waiting, [os.ErrDeadlineExceeded]. (A display
+// sends an event whole.)
+func (c *Conn) EventBefore(limit time.Time) ([]byte, error) {
 	if len(c.events) > 0 {
 		next := c.events[0]
 		c.events = c.events[1:]
 		return next, nil
 	}
-	if err := c.await(time.Time{}); err != nil {
+	if err := c.await(limit); err != nil {
 		return nil, err
 	}
 	for {
