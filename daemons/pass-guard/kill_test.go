@@ -115,6 +115,30 @@ func TestAGuardKilledInADecryption(t *testing.T) {
 	v.wants(t, "ListPasswords", "", "", "locked\nx\n", 0)
 }
 
+// A guard that is killed when its client has a part of a list, or of an entry: qrexec tells the
+// client that it was killed, and passcall takes nothing then (TestAttackHalfAnAnswerIsNoAnswer
+// there). The next call is served.
+func TestAGuardKilledWhileItAnswers(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, allowAll)
+	for i := range 2000 {
+		v.file(t, fmt.Sprintf("%04d", i)+strings.Repeat("x", 200), nil)
+	}
+	v.entry(t, "large", strings.Repeat("secret ", 100_000))
+	for _, row := range [][2]string{{"pass.ListPasswords", ""}, {"pass.GetPassword", "large"}, {"pass.GetField", "large__password"}} {
+		c := v.call(t, "work", row[0], row[1])
+		if n, err := c.out.Read(make([]byte, 100)); n == 0 {
+			t.Fatal(err)
+		}
+		if !c.killed() {
+			t.Errorf("%s: it was done already", row[0])
+		}
+		if got, code := v.ours(t, "ListPasswords", "", ""); strings.Count(got, "\n") != 2001 || code != 0 {
+			t.Errorf("the next list: %d bytes, %d", len(got), code)
+		}
+	}
+}
+
 // halfway stops a call when its gpg runs, lets gpg write as much as fits into the
 // pipe, and returns gpg's number; 0 if the call was faster.
 func (c *call) halfway(t *testing.T) int {
