@@ -50,6 +50,7 @@ func (f *figures) tables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Taken %s on %s. Load of the machine before %s, after %s; %d requests for each relay and kind.\n",
 		f.Time.Format("2006-01-02"), f.Machine, f.LoadBefore, f.LoadAfter, f.N)
+	b.WriteString("\n" + f.targetTable())
 	b.WriteString("\n| root | what | relay | failed | p50 ms | p95 ms | CPU ms | processes and threads | splitvault / it, p50 |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range f.Requests {
 		if r.Floor {
@@ -63,18 +64,13 @@ func (f *figures) tables() string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f | %.2f |\n", r.Root, r.Kind, r.Relay, r.P50, r.P95, r.CPU)
 		}
 	}
-	b.WriteString("\n" + f.floorTable())
 	fmt.Fprintf(&b, "\n![where the time of a list goes](%s)\n\n| root | up to and with | p50 ms | CPU ms | processes and threads |\n|---|---|---|---|---|\n", picture)
 	for _, r := range f.Stages {
 		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.1f |\n", r.Root, r.Relay, r.P50, r.CPU, r.Tasks)
 	}
 	b.WriteString("\n| root | connection held | relay | open calls | PSS KiB for each connection |\n|---|---|---|---|---|\n")
 	for _, m := range f.Memory {
-		sum := 0.0
-		for _, size := range m.PSS {
-			sum += size
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %.0f |\n", m.Root, m.State, m.Relay, m.Calls, sum)
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %.0f |\n", m.Root, m.State, m.Relay, m.Calls, m.sum())
 	}
 	b.WriteString("\n| root | boot | p50 ms | max ms |\n|---|---|---|---|\n")
 	for _, r := range f.Boots {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/splitvault/splitvault/test/baseline"
@@ -101,47 +100,4 @@ func least(of map[string]float64) (ms float64, sum string) {
 		ms += of[name]
 	}
 	return ms, strings.Join(names, ", and ")
-}
-
-// floorTable sets each kind's floor beside ours and the leanest relay that it is
-// compared with.
-func (f *figures) floorTable() string {
-	type group struct{ root, kind string }
-	var order []group
-	rows := map[group][]row{}
-	for _, r := range f.Requests {
-		g := group{r.Root, r.Kind}
-		if rows[g] == nil {
-			order = append(order, g)
-		}
-		rows[g] = append(rows[g], r)
-	}
-	var b strings.Builder
-	b.WriteString("| root | what | least p50 ms | of which made | splitvault | compared with | p50 ms | least ratio | ratio |\n|---|---|---|---|---|---|---|---|---|\n")
-	for _, g := range order {
-		b.WriteString(floorLine(rows[g]))
-	}
-	return b.String()
-}
-
-// floorLine is the line of one kind; "" if it has no floor.
-func floorLine(rows []row) string {
-	var ours, other row
-	floors := map[string]float64{}
-	for _, r := range rows {
-		switch {
-		case r.Floor:
-			floors[r.Relay] = r.P50
-		case r.Relay == oursName:
-			ours = r
-		case other.Relay == "" || r.Relay == quietName:
-			other = r
-		}
-	}
-	ms, sum := least(floors)
-	if ms == 0 {
-		return ""
-	}
-	return fmt.Sprintf("| %s | %s | %.2f | %s | %.2f | %s | %.2f | %.2f | %s |\n",
-		ours.Root, ours.Kind, ms, sum, ours.P50, other.Relay, other.P50, ratio(ms, other.P50), some("%.2f", other.P50Ratio))
 }
