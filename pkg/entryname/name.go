@@ -71,6 +71,9 @@ func plain(s string) bool {
 		return false
 	}
 	for _, r := range s {
+		if r >= ' ' && r <= '~' {
+			continue // of most names, all: the tables are slower
+		}
 		if r != '\u200c' && r != '\u200d' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return false
 		}

@@ -32,9 +32,10 @@ type source struct {
 
 // ruleSource is where a rule, or another table of an array, stands.
 type ruleSource struct {
-	line int
-	text string         // its lines, from [[ssh.rule]] to its last setting
-	keys map[string]int // line of each key
+	line  int
+	text  string         // its lines, from [[ssh.rule]] to its last setting
+	known string         // its id, where it was computed before: a list judges each of its lines
+	keys  map[string]int // line of each key
 }
 
 // at is the line of a key, or of the rule where it has no such key.
@@ -47,6 +48,9 @@ func (s ruleSource) at(key string) int {
 
 // id stays the same when the rule moves, and when blanks and comments change.
 func (s ruleSource) id() string {
+	if s.known != "" {
+		return s.known
+	}
 	sum := sha256.New()
 	for line := range strings.Lines(s.text) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
@@ -163,7 +167,9 @@ func (s *scanner) endRule(end int) {
 		}
 		lines = lines[:len(lines)-1]
 	}
-	s.current().text = strings.TrimRight(strings.Join(lines, ""), "\r\n")
+	rule := s.current()
+	rule.text = strings.TrimRight(strings.Join(lines, ""), "\r\n")
+	rule.known = rule.id()
 }
 
 // wrongValue finds values that the decoder takes: tables in one line, whose keys
