@@ -39,8 +39,8 @@ func measureClef(ctx context.Context, kit *bench.Kit, suite string, p plan, all 
 		return err
 	}
 	for _, kind := range []kind{
-		{name: "account_list, connection each", args: nil, floors: callFloors()},
-		{name: "account_list, open connection", args: []string{"-open"}, floors: callFloors()},
+		{name: "account_list, connection each", args: nil, floors: clefFloors()},
+		{name: "account_list, open connection", args: []string{"-open"}, floors: clefFloors()},
 	} {
 		if !p.floors {
 			kind.floors = nil
@@ -73,6 +73,7 @@ func (l *lab) prepareClef(ctx context.Context) error {
 	return errors.Join(
 		l.vault.Put(ctx, ".config/splitvault/rules.toml", []byte("[[clef.rule]]\nqube = \"work\"\ndecision = \"allow\"\n")),
 		baseline.Put(ctx, l.work, map[string][]byte{"/usr/local/bin/clefload": program}),
+		baseline.Put(ctx, l.vault, map[string][]byte{"/usr/local/bin/clefload": program}),
 		l.putCallFloor(ctx), clefqube.Start(ctx, l.vault), baseline.ClefVault(ctx, l.vault), baseline.ClefClient(ctx, l.work))
 }
 

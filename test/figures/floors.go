@@ -21,6 +21,7 @@ const (
 	floorAgent   = "the agent itself, in the vault"
 	floorCareful = "the agent itself, listed before and verified after"
 	floorCall    = "a call of true"
+	floorClef    = "Clef itself, in the vault"
 	floorGPG     = "gpg alone, in the vault"
 	floorPair    = "two programs in Go that only copy and answer"
 	floorProgram = "a program in Go that only answers"
@@ -66,6 +67,11 @@ func callFloors() []relay {
 	return []relay{{name: floorCall, floor: &floor{program: []string{"execload", "qrexec-client-vm", "vault", "floor.True"}}}}
 }
 
+func clefFloors() []relay {
+	load := []string{"clefload", "-url", "http://127.0.0.1:8550"}
+	return append(callFloors(), relay{name: floorClef, floor: &floor{vault: true, program: load}})
+}
+
 func gpgFloors() []relay {
 	gpg := []string{"execload", "gpg", "--batch", "--quiet", "--decrypt", ".password-store/d0/one.gpg"}
 	return append(callFloors(), relay{name: floorGPG, floor: &floor{vault: true, program: gpg}})
@@ -91,6 +97,8 @@ func least(of map[string]float64) (ms float64, sum string) {
 		return of[floorCopies] + of[floorCareful] - of[floorAgent], floorCopies + ", and what the list before and the verification after add at the agent"
 	case of[floorGPG] > 0:
 		names = []string{floorCall, floorGPG}
+	case of[floorClef] > 0:
+		names = []string{floorCall, floorClef}
 	case of[floorCall] > 0:
 		names = []string{floorCall}
 	case of[floorCopies] > 0:

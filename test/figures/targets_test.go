@@ -46,6 +46,7 @@ func TestFloorsAddUp(t *testing.T) {
 		{nil, 0},
 		{map[string]float64{floorCall: 9}, 9},
 		{map[string]float64{floorCall: 9, floorGPG: 6}, 15},
+		{map[string]float64{floorCall: 9, floorClef: 2}, 11},
 		{map[string]float64{floorCopies: 20}, 20},
 		{map[string]float64{floorCopies: 9, floorAgent: 5, floorCareful: 6}, 10},
 	} {
