@@ -41,7 +41,7 @@ func targetPSS(state string) (most float64, floor string) {
 // is in reach.
 func (f *figures) targetTable() string {
 	var b strings.Builder
-	b.WriteString("| root | what | against | target | measured | | least in reach | that is |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| root | what | against | target | measured | | least in reach | that is | processor time, ratio |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, rows := range f.kinds() {
 		b.WriteString(ratioLine(rows))
 	}
@@ -84,8 +84,8 @@ func ratioLine(rows []row) string {
 		return ""
 	}
 	ms, sum := least(floors)
-	return fmt.Sprintf("| %s | %s | %s | %.2f | %.2f | %s | %s | %s |\n",
-		ours.Root, ours.Kind, other.Relay, most, other.P50Ratio, met(other.P50Ratio > 0 && other.P50Ratio <= most), some("%.2f", ratio(ms, other.P50)), sum)
+	return fmt.Sprintf("| %s | %s | %s | %.2f | %.2f | %s | %s | %s | %s |\n",
+		ours.Root, ours.Kind, other.Relay, most, other.P50Ratio, met(other.P50Ratio > 0 && other.P50Ratio <= most), some("%.2f", ratio(ms, other.P50)), sum, some("%.2f", other.CPURatio))
 }
 
 func (f *figures) memoryLine(m memoryRow) string {
@@ -99,7 +99,7 @@ func (f *figures) memoryLine(m memoryRow) string {
 			reach = other.sum()
 		}
 	}
-	return fmt.Sprintf("| %s | memory, %s | | %.0f KiB | %.0f KiB | %s | %s | %s |\n",
+	return fmt.Sprintf("| %s | memory, %s | | %.0f KiB | %.0f KiB | %s | %s | %s | |\n",
 		m.Root, m.State, most, m.sum(), met(m.sum() <= most), some("%.0f KiB", reach), floor)
 }
 
