@@ -26,7 +26,7 @@ gotest := 'go run ./test/rails/cmd/gotest -count=1'
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
 
-# Show SSH through two make-believe qubes on this machine, without root
+# Show SSH and passwords through two make-believe qubes on this machine, without root
 [group('about')]
 demo *ARGS: build
     @mkdir -p build/test

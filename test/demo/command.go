@@ -54,7 +54,7 @@ func (w *world) shell(ctx context.Context, stdout io.Writer) error {
 	if program == "" {
 		program = "/bin/sh"
 	}
-	fmt.Fprintf(stdout, "\nThis is a shell in \"work\"; the key stays in \"vault\". Try: ssh-add -l; ssh -F ssh_config server; ssh-add -D\nexit, or Ctrl-D, ends the demo.\n\n")
+	fmt.Fprintf(stdout, "\nThis is a shell in \"work\"; the key stays in \"vault\". Try: ssh-add -l; ssh -F ssh_config server; ssh-add -D; qpass\nexit, or Ctrl-D, ends the demo.\n\n")
 	// Debian's bash sets a prompt of its own before it reads this.
 	if err := w.write("work/home/.bashrc", "PS1='[work] $ '\n"); err != nil {
 		return err

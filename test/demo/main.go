@@ -1,7 +1,7 @@
-// Command demo shows split SSH on one machine, without root: a make-believe
-// vault qube that holds a key, a client qube that uses it, and between them the
-// emulator of qrexec. Everything else is real: the project's own programs,
-// OpenSSH, git, and systemd's socket activation. It takes seconds, and leaves
+// Command demo shows split SSH and split pass on one machine, without root: a
+// make-believe vault qube that holds a key and passwords, a client qube that uses them,
+// and between them the emulator of qrexec. Everything else is real: the project's own
+// programs, OpenSSH, git, pass, gpg, and systemd's socket activation. It takes seconds, and leaves
 // nothing behind, also when it is interrupted.
 package main
 

@@ -12,9 +12,22 @@ import (
 )
 
 const (
-	policyText = "qubes.Ssh * work @anyvm allow target=vault\n"
-	rulesText  = "[[ssh.rule]]\nqube = \"work\"\ndecision = \"allow\"\n"
-	qubesText  = `{"qubes": {
+	policyText = `qubes.Ssh * work @anyvm allow target=vault
+pass.ListPasswords * work @anyvm allow target=vault
+pass.GetField * work @anyvm allow target=vault
+pass.GetPassword * work @anyvm allow target=vault
+`
+	rulesText = `[[ssh.rule]]
+qube = "work"
+decision = "allow"
+
+[[pass.rule]]
+qube = "work"
+entries = ["work/**"]
+verbs = ["list", "field", "otp"]
+decision = "allow"
+`
+	qubesText = `{"qubes": {
   "dom0":  {"name": "dom0", "type": "AdminVM", "running": true},
   "vault": {"name": "vault", "type": "AppVM", "running": true},
   "work":  {"name": "work", "type": "AppVM", "running": true}
@@ -26,12 +39,12 @@ const (
 // one needs the other.
 func (w *world) build(ctx context.Context) error {
 	err := w.mkdir("log", "dom0/policy", "dom0/qrexec/vault", "dom0/qrexec/work",
-		"vault/home", "vault/run", "vault/config/splitvault", "vault/rpc", "vault/rpc-config",
-		"work/home", "work/run/ssh", "work/config", "work/bin", "work/rpc", "work/rpc-config", "server")
+		"vault/home", "vault/run", "vault/config/splitvault", "vault/rpc", "vault/rpc-config", "vault/gnupg",
+		"work/home", "work/run/ssh", "work/run/splitvault", "work/config", "work/bin", "work/rpc", "work/rpc-config", "server")
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{w.vault, w.dom0, w.work, w.server} {
+	for _, part := range []func(context.Context) error{w.vault, w.passwords, w.dom0, w.work, w.server} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -88,7 +101,7 @@ func (w *world) dom0(ctx context.Context) error {
 	for _, qube := range []string{"vault", "work"} {
 		control := w.path("dom0/qrexec", qube, "control")
 		socket := w.path(qube, "run/qrexec")
-		env := w.env(qube, "SSH_AUTH_SOCK="+w.path(qube, "run/agent"))
+		env := w.env(qube, "SSH_AUTH_SOCK="+w.path(qube, "run/agent"), "GNUPGHOME="+w.path(qube, "gnupg"))
 		argv := []string{
 			w.qrexec, "agent", "--name", qube, "--control", control, "--socket", socket,
 			"--service-path", w.path(qube, "rpc"), "--rpc-config", w.path(qube, "rpc-config"), "--session", "gui",
@@ -106,10 +119,16 @@ func (w *world) dom0(ctx context.Context) error {
 	return os.Symlink(w.qrexec, w.path("work/bin/qrexec-client-vm"))
 }
 
-// work is the client qube: the socket that ssh and git know, behind which
-// systemd starts one ssh-relay for each connection.
+// work is the client qube: the sockets that ssh and git, and qpass, know, behind which
+// systemd starts one relay for each connection.
 func (w *world) work(ctx context.Context) error {
-	socket := w.agentSocket()
+	if err := w.listen(ctx, "ssh-relay", w.agentSocket(), w.relay); err != nil {
+		return err
+	}
+	return w.listen(ctx, "pass-relay", w.path("work/run/splitvault/S.pass"), w.passRelay)
+}
+
+func (w *world) listen(ctx context.Context, name, socket, relay string) error {
 	env := w.env("work")
 	argv := []string{w.activate, "--accept", "--listen=" + socket}
 	for _, pair := range append(env,
@@ -117,7 +136,7 @@ func (w *world) work(ctx context.Context) error {
 		"QREXEC_BENCH_AGENT_SOCKET="+w.path("work/run/qrexec")) {
 		argv = append(argv, "-E", pair)
 	}
-	if err := w.start("ssh-relay", env, append(argv, w.relay)...); err != nil {
+	if err := w.start(name, env, append(argv, relay)...); err != nil {
 		return err
 	}
 	return w.exists(ctx, socket)
@@ -160,10 +179,12 @@ func (w *world) exists(ctx context.Context, socket string) error {
 }
 
 // ready waits for the line that a part of the emulator prints when it serves.
-func (w *world) ready(ctx context.Context, part string) error {
+func (w *world) ready(ctx context.Context, part string) error { return w.says(ctx, part, "ready\n") }
+
+func (w *world) says(ctx context.Context, part, words string) error {
 	return w.until(ctx, part, func() error {
 		text, err := os.ReadFile(w.path("log", part))
-		if err == nil && !strings.Contains(string(text), "ready\n") {
+		if err == nil && !strings.Contains(string(text), words) {
 			err = errors.New("it has not said that it is ready")
 		}
 		return err

@@ -12,11 +12,13 @@ import (
 )
 
 const picture = `
-   work                          dom0                vault
-   ssh, git ─► ssh-relay ─► qrexec, policy ─► ssh-guard ─► ssh-agent with the key
+   work                          dom0           vault
+   ssh, git ─► ssh-relay ─┐                 ┌─► ssh-guard ──► ssh-agent with the key
+                          ├─ qrexec, policy ┤
+   qpass ───► pass-relay ─┘                 └─► pass-guard ─► gpg and the store of pass
 
-Both "qubes" are directories of this machine, and qrexec is an emulator of it.
-ssh-relay, ssh-guard, OpenSSH, git and systemd's socket activation are real.
+Both "qubes" are directories of this machine, and qrexec is an emulator of it. The
+relays and guards, OpenSSH, git, pass, gpg and systemd's socket activation are real.
 `
 
 // story is the telling: commands that are really run, and what they printed.
@@ -30,19 +32,26 @@ type story struct {
 // tell builds the world and walks through it; the first step that does not come
 // out as told is an error.
 func tell(ctx context.Context, w *world, out io.Writer) error {
-	fmt.Fprint(out, "splitvault demo: SSH keys in one qube, ssh and git in another\n", picture)
+	fmt.Fprint(out, "splitvault demo: SSH keys and passwords in one qube, their use in another\n", picture)
 	if err := w.build(ctx); err != nil {
 		return err
 	}
 	s := &story{world: w, ctx: ctx, out: out, env: w.env("work", "SSH_AUTH_SOCK="+w.agentSocket())}
-	fmt.Fprintf(out, "\nThe policy in dom0 says:     %sThe rules in the vault say:  %s\n",
-		policyText, strings.ReplaceAll(strings.TrimSpace(rulesText), "\n", "  "))
-	for _, step := range []func() error{s.list, s.login, s.sign, s.attack} {
+	fmt.Fprintf(out, "\nThe policy in dom0 says:\n%sThe rules in the vault say:\n%s", indented(policyText), indented(rulesText))
+	for _, step := range []func() error{s.list, s.login, s.sign, s.passwordsStep, s.attack} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+	}
+	return b.String()
 }
 
 func (s *story) title(format string, args ...any) {
@@ -133,7 +142,7 @@ const gitConfig = `[user]
 `
 
 func (s *story) attack() error {
-	s.title("4. It turns hostile: it tries to remove the keys, then sends the five bytes that\n   kill an ssh-agent behind a raw forwarder (a lock request without a body).")
+	s.title("5. It turns hostile: it tries to remove the keys, then sends the five bytes that\n   kill an ssh-agent behind a raw forwarder (a lock request without a body).")
 	if err := s.show(1, "", s.sshAdd, "-D"); err != nil {
 		return err
 	}

@@ -16,7 +16,9 @@ import (
 // tools are the programs that the demo runs, by absolute path.
 type tools struct {
 	relay, guard, qrexec                        string
+	passRelay, passGuard, qpass                 string
 	ssh, sshAdd, sshAgent, sshKeygen, sshd, git string
+	gpg, gpgAgent, gpgconf, pass                string
 	activate, setpriv                           string
 }
 
@@ -28,6 +30,7 @@ func findTools(build string) (tools, error) {
 	}
 	for path, into := range map[string]*string{
 		"lib/ssh-relay": &t.relay, "lib/ssh-guard": &t.guard, "test/qrexec": &t.qrexec,
+		"lib/pass-relay": &t.passRelay, "lib/pass-guard": &t.passGuard, "bin/qpass": &t.qpass,
 	} {
 		*into = filepath.Join(build, path)
 		if _, err := os.Stat(*into); err != nil {
@@ -36,6 +39,7 @@ func findTools(build string) (tools, error) {
 	}
 	for name, into := range map[string]*string{
 		"ssh": &t.ssh, "ssh-add": &t.sshAdd, "ssh-agent": &t.sshAgent, "ssh-keygen": &t.sshKeygen, "sshd": &t.sshd,
+		"gpg": &t.gpg, "gpg-agent": &t.gpgAgent, "gpgconf": &t.gpgconf, "pass": &t.pass,
 		"git": &t.git, "systemd-socket-activate": &t.activate, "setpriv": &t.setpriv,
 	} {
 		if *into, err = lookPath(name); err != nil {
@@ -59,6 +63,7 @@ type world struct {
 	dir       string
 	port      int    // of the throw-away sshd on 127.0.0.1
 	madeEmpty string // sshd's privilege separation directory, if it is ours
+	gpgDir    string // of gpg's sockets, if it is outside of ours
 	processes []*process
 }
 
@@ -172,6 +177,10 @@ func (w *world) end() error {
 			err = errors.Join(err, fmt.Errorf("process %d did not end by itself, killed", pid), syscall.Kill(pid, syscall.SIGKILL))
 		}
 		break
+	}
+	if w.gpgDir != "" {
+		err = errors.Join(err, w.gpgconfDo("--remove-socketdir"))
+		_ = os.Remove(filepath.Dir(w.gpgDir)) // not empty, if the person uses gpg
 	}
 	if w.madeEmpty != "" {
 		err = errors.Join(err, os.Remove(w.madeEmpty))

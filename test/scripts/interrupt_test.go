@@ -2,6 +2,7 @@ package scripts
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,7 @@ import (
 )
 
 // Each line of the demo's story at which it is ended.
-var moments = []string{"splitvault demo", "1. ", "2. ", "[work] $ ssh -F", "3. ", "4. ", "[vault]"}
+var moments = []string{"splitvault demo", "1. ", "2. ", "[work] $ ssh -F", "3. ", "4. ", "5. ", "[vault]"}
 
 func TestAnInterruptedDemoLeavesNoProcessAndNoFile(t *testing.T) {
 	type ending struct {
@@ -67,6 +68,8 @@ func endDemo(t *testing.T, demo, moment string, sig syscall.Signal) (tmp string,
 	tmp = shortTempDir(t)
 	cmd := exec.Command(demo, "-build", "../../build")
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +88,7 @@ func endDemo(t *testing.T, demo, moment string, sig syscall.Signal) (tmp string,
 	}
 	err = cmd.Wait()
 	if !sent {
-		t.Errorf("the demo never printed %q", moment)
+		t.Errorf("the demo never printed %q: %s", moment, &said)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return tmp, exit.ExitCode()
