@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -26,7 +25,12 @@ func newInsert(a *app) *cobra.Command {
 			"byte by byte. The vault makes new entries only, where its rules allow that.",
 		Args: nameArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) error {
-			entry, err := a.readEntry(args[0], multiline)
+			in, err := a.input(ctx)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			entry, err := a.readEntry(in, args[0], multiline)
 			defer entry.Wipe()
 			if err != nil {
 				return err
@@ -45,24 +49,24 @@ func newInsert(a *app) *cobra.Command {
 }
 
 // readEntry takes the new entry off standard input.
-func (a *app) readEntry(name string, multiline bool) (*secret.Buffer, error) {
+func (a *app) readEntry(in *input, name string, multiline bool) (*secret.Buffer, error) {
 	entry := &secret.Buffer{}
 	if !a.stdinTerminal || multiline {
 		if a.stdinTerminal {
 			fmt.Fprintf(a.stderr, "Enter contents of %s and press Ctrl+D when finished:\n", passtree.Escape(name))
 		}
-		err := entry.ReadAll(a.stdin, passproto.MaxBody)
+		err := entry.ReadAll(in, passproto.MaxBody)
 		if errors.Is(err, secret.ErrTooLarge) {
 			err = fmt.Errorf("more than 1 MiB: %w", err)
 		}
 		return entry, err
 	}
-	if err := a.readHidden(entry, "Enter password for "+passtree.Escape(name)+": "); err != nil {
+	if err := a.readHidden(in, entry, "Enter password for "+passtree.Escape(name)+": "); err != nil {
 		return entry, err
 	}
 	var again secret.Buffer
 	defer again.Wipe()
-	if err := a.readHidden(&again, "Retype password for "+passtree.Escape(name)+": "); err != nil {
+	if err := a.readHidden(in, &again, "Retype password for "+passtree.Escape(name)+": "); err != nil {
 		return entry, err
 	}
 	if !bytes.Equal(entry.Bytes(), again.Bytes()) {
@@ -75,7 +79,7 @@ func (a *app) readEntry(name string, multiline bool) (*secret.Buffer, error) {
 }
 
 // readHidden reads a line, with its line feed, that the terminal does not show.
-func (a *app) readHidden(line *secret.Buffer, prompt string) (err error) {
+func (a *app) readHidden(in *input, line *secret.Buffer, prompt string) (err error) {
 	fd := int(a.stdin.Fd())
 	old, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
@@ -91,16 +95,20 @@ func (a *app) readHidden(line *secret.Buffer, prompt string) (err error) {
 		fmt.Fprintln(a.stderr)
 	}()
 	fmt.Fprint(a.stderr, prompt)
-	return readLine(a.stdin, line)
+	return readLine(in, line)
 }
 
 // readLine reads up to and with the next line feed, and not a byte further.
-func readLine(f *os.File, line *secret.Buffer) error {
+func readLine(in *input, line *secret.Buffer) error {
 	for !bytes.HasSuffix(line.Bytes(), []byte("\n")) {
 		if line.Len() > passproto.MaxBody {
 			return secret.ErrTooLarge
 		}
-		if err := line.ReadN(f, 1); err != nil {
+		err := line.ReadN(in, 1)
+		if in.ctx.Err() != nil {
+			return in.ctx.Err()
+		}
+		if err != nil {
 			return errors.New("the input has ended")
 		}
 	}
