@@ -21,11 +21,11 @@ func startClef(ctx context.Context, vault *bench.Qube) error {
 // dapps all ask Clef in one moment, each on a connection of its own: for the same,
 // as the tabs of one page do, and each for a signature of something else.
 func (l *lab) dapps(ctx context.Context, p Plan) (rows []Row, err error) {
-	q, err := l.client(ctx, "dapps")
+	qubes, err := l.need(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, q.Kill()) }()
+	q := qubes[0]
 	for _, kind := range []struct {
 		what string
 		args []string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/splitvault/splitvault/test/baseline"
@@ -22,6 +23,7 @@ type lab struct {
 	vault    *bench.Qube
 	suite    string
 	programs map[string][]byte // for clients, by their path there
+	clients  clients
 }
 
 // Run puts the plan's load on a bench of its own. An error is a request that was
@@ -108,13 +110,35 @@ func (l *lab) prepare(ctx context.Context, clef bool) error {
 	return startClef(ctx, l.vault)
 }
 
-// client boots a qube with both services, and the load programs.
-func (l *lab) client(ctx context.Context, name string) (*bench.Qube, error) {
-	q, err := l.bench.Start(bench.Spec{Name: name, Services: []string{"splitvault-ssh", "splitvault-clef"}})
-	if err != nil {
+// clients are the client qubes that run, in order.
+type clients []*bench.Qube
+
+// need gives n client qubes with both services and the load programs, and boots
+// those that do not run yet, four at a time.
+func (l *lab) need(ctx context.Context, n int) (clients, error) {
+	first := len(l.clients)
+	if first >= n {
+		return l.clients[:n], nil
+	}
+	fresh, errs := make(clients, n-first), make([]error, n-first)
+	var all sync.WaitGroup
+	turns := make(chan struct{}, 4)
+	for i := range fresh {
+		all.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			fresh[i], errs[i] = l.bench.Start(bench.Spec{Name: fmt.Sprintf("client-%d", first+i), Services: []string{"splitvault-ssh", "splitvault-clef"}})
+			if errs[i] == nil {
+				errs[i] = baseline.Put(ctx, fresh[i], l.programs)
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return q, baseline.Put(ctx, q, l.programs)
+	l.clients = append(l.clients, fresh...)
+	return l.clients, nil
 }
 
 // count runs something and gives its figures with the calls that it placed.

@@ -26,11 +26,11 @@ until ssh-keyscan -t ed25519 -p 2201 127.0.0.1 2>/dev/null >.ssh/known_hosts && 
 
 // logins are real ones: ssh, sshd, and a key that is in the vault.
 func (l *lab) logins(ctx context.Context, p Plan) (rows []Row, err error) {
-	q, err := l.client(ctx, "servers")
+	qubes, err := l.need(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, q.Kill()) }()
+	q := qubes[0]
 	if _, err := login(ctx, q, startServer); err != nil {
 		return nil, err
 	}
@@ -51,11 +51,11 @@ func (l *lab) logins(ctx context.Context, p Plan) (rows []Row, err error) {
 
 // queued are connections that systemd holds for the relay, and lets in at once.
 func (l *lab) queued(ctx context.Context, p Plan) (rows []Row, err error) {
-	q, err := l.client(ctx, "queue")
+	qubes, err := l.need(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, q.Kill()) }()
+	q := qubes[0]
 	row, err := l.count(ctx, fmt.Sprintf("%d connections to the agent's socket at once", p.Queued), func() ([]string, error) {
 		return one(lists(ctx, q, p.Queued, p.Queued))
 	})
@@ -72,18 +72,9 @@ func lists(ctx context.Context, q *bench.Qube, n, parallel int) (string, error) 
 
 // manyQubes all call one vault in the same moment.
 func (l *lab) manyQubes(ctx context.Context, p Plan) (rows []Row, err error) {
-	clients := make([]*bench.Qube, p.Qubes)
-	defer func() {
-		for _, q := range clients {
-			if q != nil {
-				err = errors.Join(err, q.Kill())
-			}
-		}
-	}()
-	for i := range clients {
-		if clients[i], err = l.client(ctx, fmt.Sprintf("client-%d", i)); err != nil {
-			return nil, err
-		}
+	clients, err := l.need(ctx, p.Qubes)
+	if err != nil {
+		return nil, err
 	}
 	row, err := l.count(ctx, fmt.Sprintf("%d qubes with %d lists each at once", p.Qubes, p.PerQube), func() ([]string, error) {
 		outputs, errs := make([]string, len(clients)), make([]error, len(clients))
@@ -104,16 +95,11 @@ func (l *lab) manyQubes(ctx context.Context, p Plan) (rows []Row, err error) {
 // asks for one thing at a time. It must have had all its answers while the flood
 // still goes on.
 func (l *lab) flood(ctx context.Context, p Plan) (rows []Row, err error) {
-	hostile, err := l.client(ctx, "hostile")
+	qubes, err := l.need(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, hostile.Kill()) }()
-	work, err := l.client(ctx, "work")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, work.Kill()) }()
+	work, hostile := qubes[0], qubes[1]
 	alone, err := l.count(ctx, "one list at a time, nobody else", func() ([]string, error) { return one(lists(ctx, work, p.Singles, 1)) })
 	if err != nil {
 		return nil, err
