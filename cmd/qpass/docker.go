@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/splitvault/splitvault/pkg/dockercredential"
 	"github.com/splitvault/splitvault/pkg/entryname"
 	"github.com/splitvault/splitvault/pkg/passclient"
 	"github.com/splitvault/splitvault/pkg/passproto"
+	"github.com/splitvault/splitvault/pkg/secret"
 	"github.com/splitvault/splitvault/pkg/version"
 )
 
@@ -25,6 +27,9 @@ See docker-credential-qpass(1).
 // errErase is for docker logout. (Version 26 does not show it: it warns only where as
 // many attempts failed as it counts, and it makes one more.)
 var errErase = errors.New("the vault's entries are removed in the vault, not from this qube")
+
+// errLines says that a secret cannot be told back whole.
+var errLines = errors.New("the secret has more than one line, of which the vault would give back the first")
 
 // dockerCredential is the helper. Docker reads errors on standard output.
 func (a *app) dockerCredential(ctx context.Context, args []string) int {
@@ -70,7 +75,12 @@ func (a *app) dockerGet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	password, err := a.vault.Field(ctx, entry.Name, entryname.Password)
+	var password *secret.Buffer
+	if _, _, docker := dockercredential.ServerOf(string(entry.Name)); docker && entry.Login == dockercredential.WholeFile {
+		password, err = a.vault.Ask(ctx, passproto.Request{Verb: passproto.Get, Name: entry.Name}, nil)
+	} else {
+		password, err = a.vault.Field(ctx, entry.Name, entryname.Password)
+	}
 	if err != nil {
 		return err
 	}
@@ -107,7 +117,8 @@ func (a *app) dockerEntry(ctx context.Context, server string) (passclient.Found,
 	if len(names) == 0 {
 		return passclient.Found{}, dockercredential.ErrNotFound
 	}
-	return passclient.Found{Name: entryname.Name(names[0]), Login: path.Base(names[0])}, nil
+	_, user, _ := dockercredential.ServerOf(names[0])
+	return passclient.Found{Name: entryname.Name(names[0]), Login: user}, nil
 }
 
 // dockerStore makes an entry where docker's own helper for pass would.
@@ -115,6 +126,9 @@ func (a *app) dockerStore(ctx context.Context) error {
 	c, err := dockercredential.ReadCredentials(a.stdin)
 	if err != nil {
 		return err
+	}
+	if c.Username != dockercredential.WholeFile && strings.Contains(strings.TrimRight(c.Secret, "\r\n"), "\n") {
+		return errLines
 	}
 	name, err := entryname.Parse(dockercredential.Directory(c.ServerURL) + c.Username)
 	if err != nil {

@@ -117,6 +117,12 @@ func TestDockerHelper(t *testing.T) {
 			{`{"ServerURL":"r.example","Secret":"s"}`, "no credentials username\n", 1, "store"},
 			{hub, "the vault's entries are removed in the vault, not from this qube\n", 1, "erase"},
 			{"", `unknown verb "nonsense"` + "\n", 1, "nonsense"},
+			// Google's registries: the password is a file of many lines, and comes whole.
+			{`{"ServerURL":"gcr.example","Username":"_json_key","Secret":"{\n  \"type\": 1\n}\n"}`, "", 0, "store"},
+			{"gcr.example", `{"ServerURL":"gcr.example","Username":"_json_key","Secret":"{\n  \"type\": 1\n}"}` + "\n", 0, "get"},
+			{`{"ServerURL":"n.example","Username":"u","Secret":"a\nb"}`, "the secret has more than one line, of which the vault would give back the first\n", 1, "store"},
+			{`{"ServerURL":"s.example","Username":"team/u","Secret":"s"}`, "", 0, "store"},
+			{"s.example", `{"ServerURL":"s.example","Username":"team/u","Secret":"s"}` + "\n", 0, "get"},
 		} {
 			w.want(tt.stdin, result{stdout: tt.stdout, code: tt.code}, dockerName, tt.verb)
 		}

@@ -30,6 +30,10 @@ var (
 // BASE64URL(server URL)/USERNAME.
 const Scope entryname.Scope = "docker-credential-helpers/"
 
+// WholeFile is the user whose secret is a file of many lines, the key of a service
+// account in JSON (Google's registries, "Set up authentication for Docker").
+const WholeFile = "_json_key"
+
 // Credentials is what get answers and store is given.
 type Credentials struct {
 	ServerURL string
