@@ -31,12 +31,19 @@ func TestClefAttacks(t *testing.T) {
 	signer.Require(t)
 	w := newWorld(t, kit)
 	t.Run("requests", w.requests)
-	t.Run("slow loris", w.slowLoris)
+	t.Run("at once", func(t *testing.T) {
+		for name, attack := range map[string]func(*testing.T){"slow loris": w.slowLoris, "mutants": w.mutants} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				attack(t)
+			})
+		}
+	})
 }
 
 func newWorld(t *testing.T, kit *bench.Kit) *world {
 	t.Helper()
-	b := kit.New(t, "trixie") // nothing of it is the other's
+	b := kit.New(t, "bookworm") // whose systemd starts services three times as fast
 	w := &world{vault: b.Boot("vault"), work: b.Boot("work", "splitvault-clef")}
 	b.Policy("qubes.Clefsign * work @anyvm allow target=vault", baseline.ClefPolicy("work"))
 	program, err := baseline.Program(t.Context(), "test/clefattacks/sender")
@@ -59,14 +66,14 @@ func newWorld(t *testing.T, kit *bench.Kit) *world {
 }
 
 // send sends each text over a connection of its own, and returns the first lines of
-// the answers.
-func (w *world) send(t *testing.T, address string, texts []string) []string {
+// the answers, or what options of sender say.
+func (w *world) send(t *testing.T, address string, texts []string, options ...string) []string {
 	t.Helper()
 	var in strings.Builder
 	for _, text := range texts {
 		fmt.Fprintln(&in, base64.StdEncoding.EncodeToString([]byte(text)))
 	}
-	cmd := w.work.Command(t.Context(), machine.AsUser, "sender", address)
+	cmd := w.work.Command(t.Context(), machine.AsUser, append(append([]string{"sender"}, options...), address)...)
 	cmd.Stdin = strings.NewReader(in.String())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -1,8 +1,11 @@
 // Command sender sends raw bytes to a port of this qube: each line of its input is
-// base64 of what goes over a connection of its own. It prints for each what the
-// answer's first line was, as a Go string, "" for none.
+// base64 of what goes over a connection of its own. It prints for each the beginning
+// of the answer as a Go string, "" for none.
 //
-//	sender [-slow N] 127.0.0.1:8550
+//	sender [-slow N] [-bytes N] [-at-once N] 127.0.0.1:8550
+//
+// The beginning is the first line, or with -bytes that much. Of several that are sent
+// at once the answers are printed in the order of the requests.
 //
 // With -slow it holds N connections on which a header comes a byte a second instead,
 // prints "held", and, when all have been closed by the other side, how many seconds
@@ -18,22 +21,26 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
 
 func main() {
 	slow := flag.Int("slow", 0, "")
+	bytes := flag.Int("bytes", 0, "")
+	atOnce := flag.Int("at-once", 1, "")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: sender [-slow N] ADDRESS")
+		fmt.Fprintln(os.Stderr, "usage: sender [-slow N] [-bytes N] [-at-once N] ADDRESS")
 		os.Exit(2)
 	}
 	var err error
 	if *slow > 0 {
 		err = hold(flag.Arg(0), *slow)
 	} else {
-		err = each(flag.Arg(0), os.Stdin)
+		s := sender{flag.Arg(0), *bytes}
+		err = s.each(os.Stdin, *atOnce)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sender:", err)
@@ -41,40 +48,55 @@ func main() {
 	}
 }
 
-func each(address string, in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 8<<20)
-	for lines.Scan() {
-		raw, err := base64.StdEncoding.DecodeString(lines.Text())
-		if err != nil {
-			return err
-		}
-		first, err := send(address, raw)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%q\n", first)
-	}
-	return lines.Err()
+type sender struct {
+	address string
+	bytes   int // of an answer; 0: its first line
 }
 
-// send fails only where nobody listens: a connection that is closed early is an
-// answer.
-func send(address string, raw []byte) (string, error) {
-	conn, err := net.Dial("tcp", address)
+func (s sender) each(in io.Reader, atOnce int) error {
+	// Each request puts the channel of its answer in here, in its turn.
+	answers := make(chan chan string, atOnce)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(answers)
+		lines := bufio.NewScanner(in)
+		lines.Buffer(nil, 8<<20)
+		for lines.Scan() {
+			raw, err := base64.StdEncoding.DecodeString(lines.Text())
+			if err != nil {
+				failed <- err
+				return
+			}
+			answer := make(chan string, 1)
+			answers <- answer
+			go func() { answer <- s.send(raw) }()
+		}
+		failed <- lines.Err()
+	}()
+	for answer := range answers {
+		fmt.Printf("%q\n", <-answer)
+	}
+	return <-failed
+}
+
+// send takes a connection that is closed early for an answer.
+func (s sender) send(raw []byte) string {
+	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
-		return "", err
+		return err.Error()
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return "", err
+		return err.Error()
 	}
 	_, _ = conn.Write(raw)
 	_ = conn.(*net.TCPConn).CloseWrite()
-	answer := bufio.NewReader(conn)
-	first, _ := answer.ReadString('\n')
-	_, _ = io.Copy(io.Discard, answer)
-	return first, nil
+	all, _ := io.ReadAll(bufio.NewReader(conn))
+	if s.bytes == 0 {
+		first, _, _ := strings.Cut(string(all), "\n")
+		return first
+	}
+	return string(all[:min(len(all), s.bytes)])
 }
 
 func hold(address string, n int) error {
