@@ -96,7 +96,7 @@ func (r *Reporter) explain(err error) (cause, text string, answer *jsonrpc.Error
 			cause = "no-client"
 		}
 		text = err.Error()
-	case call.Reply != nil:
+	case call.Reply != nil && !cutShort(call.Outcome):
 		cause, text = "garbage", profileText
 	default:
 		cause = call.Outcome.Cause()
@@ -106,6 +106,16 @@ func (r *Reporter) explain(err error) (cause, text string, answer *jsonrpc.Error
 		}
 	}
 	return cause, text, jsonrpc.Errorf(jsonrpc.CodeDisconnected, "signer unreachable: %s", text)
+}
+
+// cutShort tells whether a call ended so that a part of an answer is all that could
+// come: the channel broke, or one of the two programs was killed.
+func cutShort(o qrexec.Outcome) bool {
+	switch o.Cause() {
+	case "broken", "client-killed":
+		return true
+	}
+	return o.Code > 128 // as a shell's: 128 and the signal
 }
 
 func (r *Reporter) vault() string {
