@@ -192,6 +192,28 @@ func TestWhatIsNotClefIsTold(t *testing.T) {
 	}
 }
 
+// A Clef that is killed while it is asked for its version was Clef all the same.
+func TestAKilledClefIsDown(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 1))
+		_ = conn.(*net.TCPConn).SetLinger(0) // with what it has not read: as a kill
+		conn.Close()
+	}()
+	if _, err := dial(t, "tcp", l.Addr().String()); !errors.Is(err, clefbackend.ErrDown) {
+		t.Error(err)
+	}
+}
+
 // An answer that is cut short is none.
 func TestHalfAnAnswerIsNone(t *testing.T) {
 	t.Parallel()

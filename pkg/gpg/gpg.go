@@ -139,9 +139,11 @@ func (r Runner) run(ctx context.Context, args []string, stdin, extra *os.File, t
 	case statusErr != nil && !errors.Is(statusErr, os.ErrDeadlineExceeded):
 		return result{}, statusErr
 	case ctx.Err() != nil:
-		return result{}, fmt.Errorf("running gpg: %w", context.Cause(ctx))
+		return result{}, fmt.Errorf("running gpg: %w: %w", ErrUnfinished, context.Cause(ctx))
 	case cmd.ProcessState == nil:
 		return result{}, fmt.Errorf("running gpg: %w", waitErr)
+	case cmd.ProcessState.ExitCode() < 0:
+		return result{}, fmt.Errorf("running gpg: %w: %w", ErrUnfinished, waitErr)
 	}
 	return result{s, cmd.ProcessState.ExitCode()}, nil
 }

@@ -210,7 +210,18 @@ func TestAHangingGPGIsEnded(t *testing.T) {
 			if err == nil || out.Len() != 0 || time.Since(start) > 20*time.Second {
 				t.Errorf("got %q, %v after %v", out.Bytes(), err, time.Since(start))
 			}
+			if name != "leaves a child" && !errors.Is(err, gpg.ErrUnfinished) {
+				t.Errorf("%v is not that it did not end", err)
+			}
 		})
+	}
+}
+
+// Of a gpg that was killed nobody may say that the entry is damaged.
+func TestAKilledGPGSaysNothingAboutTheMessage(t *testing.T) {
+	t.Parallel()
+	if got, err := decrypt(t, program(t, "kill -9 $$\n"), nil, false); got != "" || !errors.Is(err, gpg.ErrUnfinished) {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 )
 
 var (
+	// ErrUnfinished says that gpg was killed, or had not ended in time: nothing is
+	// said about the message.
+	ErrUnfinished = errors.New("gpg did not come to its end")
 	// ErrLocked says that the key is there, but its passphrase was not given.
 	ErrLocked = errors.New("the key is locked, and its passphrase was not given")
 	// ErrNoKey says that the message is for other keys.

@@ -276,6 +276,8 @@ func (g *Guard) decrypt(ctx context.Context, name entryname.Name, unlock bool, o
 		return fail(passcode.Locked, err)
 	case errors.Is(err, secret.ErrTooLarge):
 		return fail(passcode.TooLarge, err)
+	case errors.Is(err, gpg.ErrUnfinished):
+		return fail(passcode.Busy, err) // it may well go another time
 	default:
 		return fail(passcode.Decrypt, err)
 	}
