@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/child"
 	"github.com/splitvault/splitvault/pkg/secret"
 )
 
@@ -107,7 +108,7 @@ func (r Runner) run(ctx context.Context, args []string, stdin, extra *os.File, t
 	cmd.WaitDelay = killGrace
 	// Should this process be killed, gpg is not to go on.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	err = cmd.Start()
+	running, err := child.Start(cmd, syscall.SIGKILL)
 	outW.Close()
 	statusW.Close()
 	if err != nil {
@@ -132,7 +133,7 @@ func (r Runner) run(ctx context.Context, args []string, stdin, extra *os.File, t
 		cancel()
 	}
 	s := <-said
-	waitErr := cmd.Wait()
+	waitErr := running.Wait()
 	switch {
 	case takeErr != nil && !errors.Is(takeErr, os.ErrDeadlineExceeded):
 		return result{}, takeErr

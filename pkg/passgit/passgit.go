@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/child"
 	"github.com/splitvault/splitvault/pkg/entryname"
 )
 
@@ -141,8 +142,7 @@ func (r repository) run(stdin []byte, args ...string) ([]byte, error) {
 	// A git that is killed leaves its lock behind, and nobody can commit any more until it is
 	// removed by hand. So it is asked to end, and ends its step, which takes milliseconds,
 	// should this process be killed.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Run(); err != nil {
+	if err := child.Run(cmd, syscall.SIGTERM); err != nil {
 		if r.ctx.Err() != nil {
 			err = errors.Join(err, context.Cause(r.ctx))
 		}
