@@ -163,6 +163,16 @@ scenario NAME: build clef
 clef-mutants n='10000': build clef
     MUTATED={{ quote(n) }} go test -count=1 -v -timeout 60m -run 'ClefAttacks/at_once/mutants$' ./test/clefattacks
 
+# Every fault for every service on both roots, and what comes of it (root; WHAT: a pattern of names)
+[group('test')]
+faults what='all': build clef
+    FAULTS={{ quote(what) }} go test -count=1 -v -timeout 90m ./test/faults
+
+# Random faults under load for TIME, then 10,000 requests of each kind (root; SEED: of an earlier run)
+[group('test')]
+soak time='10m' seed='': build clef
+    SOAK={{ quote(time) }} SOAK_SEED={{ quote(seed) }} GROWTH=10000 go test -count=1 -v -timeout 0 ./test/faults
+
 # Figures: every Go benchmark for TIME each, then whole connections in booted qubes (root; ARGS: -short)
 [group('test')]
 bench time='1s' *ARGS: build clef
