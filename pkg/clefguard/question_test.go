@@ -17,8 +17,7 @@ const (
 
 // typed is a request to sign a message whose types are written as EIP-712 hashes
 // them: the primary type first.
-func typed(t *testing.T, types, message string) string {
-	t.Helper()
+func typed(types, message string) string {
 	var all []string
 	primary := ""
 	for _, m := range regexp.MustCompile(`(\w+)\(([^)]*)\)`).FindAllStringSubmatch(types+domain, -1) {
@@ -150,7 +149,7 @@ func TestAttackAPermitIsShownAsTheApprovalItIs(t *testing.T) {
 		}},
 		"not understood": {"PermitFoo(uint256 bar)", `{"bar":"5"}`, []string{"sign typed data, PermitFoo?", "Kind: a PERMIT", "Field: bar: 5"}},
 	} {
-		has(t, name, shown(t, typed(t, row.types, row.message)), row.want...)
+		has(t, name, shown(t, typed(row.types, row.message)), row.want...)
 	}
 }
 
@@ -168,7 +167,7 @@ func TestAttackTheWorstPermitOfALongListIsShown(t *testing.T) {
 		for _, i := range worst {
 			all[i] = item(0x10000+i, number(160, "1"))
 		}
-		return shown(t, typed(t, permitBatch, `{"details":[`+strings.Join(all, ",")+`],"spender":"`+thief+`","sigDeadline":"1"}`))
+		return shown(t, typed(permitBatch, `{"details":[`+strings.Join(all, ",")+`],"spender":"`+thief+`","sigDeadline":"1"}`))
 	}
 	has(t, "one", batch(150), "ALL of a token (PermitBatch)?", "May be taken, 1 of 200: UNLIMITED: ", "0x0000000000000000000000000000000000010096", "May be taken: and 197 more, NOT SHOWN\n")
 	has(t, "many", batch(1, 50, 100, 150, 199), "ALL of 5 tokens (PermitBatch)?", "May be taken: and 197 more, NOT SHOWN, 2 of them UNLIMITED\n")
@@ -178,7 +177,7 @@ func TestAttackTheWorstPermitOfALongListIsShown(t *testing.T) {
 		fields = append(fields, fmt.Sprintf(`{"note":%q,"maxAmount":"1"}`, strings.Repeat("x", 300)+fmt.Sprint(i)))
 	}
 	fields[250] = `{"note":"","maxAmount":"` + number(256, "1") + `"}`
-	has(t, "unknown", shown(t, typed(t, "Foo(Bar[] bars)Bar(string note,uint256 maxAmount)", `{"bars":[`+strings.Join(fields, ",")+`]}`)),
+	has(t, "unknown", shown(t, typed("Foo(Bar[] bars)Bar(string note,uint256 maxAmount)", `{"bars":[`+strings.Join(fields, ",")+`]}`)),
 		"Field: bars[250].maxAmount: UNLIMITED: ", " more, NOT SHOWN\n")
 }
 
@@ -216,12 +215,12 @@ func TestAttackAnOrderSaysWhatItGivesAndWhoIsPaid(t *testing.T) {
 		"many":               {order(strings.Repeat(nft+",", 11)+nft, offer(1, "0", "5", "6", accountA)), []string{"can take 12 things", "Gives, 3 of 12: ", "Gives: and 9 more, NOT SHOWN", "Gets: 5, in the end 6 (smallest units) of " + accountB}},
 		"of a new kind":      {order(offer(9, "0", "1", "1", ""), ""), []string{"Gives: 1 of something NOT UNDERSTOOD HERE"}},
 	} {
-		has(t, name, shown(t, typed(t, seaport, row.message)), row.want...)
+		has(t, name, shown(t, typed(seaport, row.message)), row.want...)
 	}
 	one := order(nft, "")
-	has(t, "bulk", shown(t, typed(t, "BulkOrder(OrderComponents[2][2] tree)"+seaport, `{"tree":[[`+one+`,`+one+`],[`+one+`,`+one+`]]}`)),
+	has(t, "bulk", shown(t, typed("BulkOrder(OrderComponents[2][2] tree)"+seaport, `{"tree":[[`+one+`,`+one+`],[`+one+`,`+one+`]]}`)),
 		"Kind: 4 ORDERS under one signature: whoever holds it can take 4 things, this account GETS NOTHING", "Gives, 1 of 4: ")
-	has(t, "another's", shown(t, typed(t, "LimitOrder(uint256 makerAmount)", `{"makerAmount":"1"}`)), "an ORDER, NOT UNDERSTOOD HERE")
+	has(t, "another's", shown(t, typed("LimitOrder(uint256 makerAmount)", `{"makerAmount":"1"}`)), "an ORDER, NOT UNDERSTOOD HERE")
 }
 
 // The middle of a long text is where one hides what nobody should read.
@@ -250,7 +249,7 @@ func TestAttackHostileLettersForgeNoLine(t *testing.T) {
 		"line feeds": "x\nTo: 0x0\r\nAmount: 0 ether\u2028Fee: none", "markup": "</b><span size='99'>&bogus;", "backwards": "\u202e\u2066abc\u200b", "escapes": "\x1b[2J\x00\x7f\\x0a",
 		"no UTF-8": "\xff\xfe", "long": strings.Repeat("Field: amount: 0 ", 400), "wide": strings.Repeat("W\n", 4000),
 	} {
-		body := typed(t, "Foo("+strings.Repeat("a", 120)+" "+strings.Repeat("b", 120)+",string note,uint256 amount)"+strings.Repeat("a", 120)+"(uint256 "+strings.Repeat("c", 120)+")",
+		body := typed("Foo("+strings.Repeat("a", 120)+" "+strings.Repeat("b", 120)+",string note,uint256 amount)"+strings.Repeat("a", 120)+"(uint256 "+strings.Repeat("c", 120)+")",
 			`{"`+strings.Repeat("b", 120)+`":{"`+strings.Repeat("c", 120)+`":"7777777"},"note":`+quoted(evil)+`,"amount":"`+number(256, "1")+`"}`)
 		lines := shown(t, strings.Replace(body, `"name":"Token"`, `"name":`+quoted(evil), 1))
 		has(t, name, lines, "\nField: amount: UNLIMITED: ", ": 7777777\n", "\nContract: "+to)
@@ -285,4 +284,29 @@ func TestAccessListsAreShownBounded(t *testing.T) {
 	if text := strings.Join(tx(0), "\n"); strings.Contains(text, "Access") {
 		t.Error(text)
 	}
+}
+
+// Whatever typed data or text comes, the question can be asked, fits a screen, and
+// ends with the account and the page.
+func FuzzQuestion(f *testing.F) {
+	f.Add(typed(permitBatch, `{"details":[{"token":"`+accountB+`","amount":"`+number(160, "1")+`","expiration":"0","nonce":"0"}],"spender":"`+thief+`","sigDeadline":"1"}`), "hi\n\u202e\\")
+	f.Add(typed(permit2612, `{"owner":"`+accountA+`","spender":"`+thief+`","value":"`+number(256, "1")+`","nonce":"0","deadline":"1"}`), "")
+	f.Add(typed(seaport, order(offer(4, "0", "1", "1", ""), offer(0, "0", "1", "0", accountA))), strings.Repeat("\xff", 1000))
+	f.Add(req("account_signTransaction", transaction(`,"data":"0x095ea7b3`+strings.Repeat("f", 128)+`"`)), strings.Repeat("x", 700))
+	f.Fuzz(func(t *testing.T, body, text string) {
+		for _, body := range []string{body, req("account_signData", fmt.Sprintf(`["text/plain",%q,"0x%x"]`, accountA, text))} {
+			w, p := vault(t, askAll), &person{}
+			w.Person = p
+			if w.ask(t, "", `split-clef/1 {"origin":"https://app.example.org"}`+"\n"+body); len(p.asked) == 0 {
+				continue
+			}
+			lines, rows := p.asked[0].Lines, 0
+			for _, l := range lines {
+				rows += strings.Count(consent.Wrap(l.Label+": "+l.Text), "\n") + 1
+			}
+			if err := p.asked[0].Check(); err != nil || rows > consent.MaxRows+2 || lines[len(lines)-1].Label != "Page" {
+				t.Fatalf("%v, %d rows: %+v", err, rows, lines)
+			}
+		}
+	})
 }
