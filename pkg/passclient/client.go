@@ -131,7 +131,7 @@ func (c *Client) exchange(r passproto.Request, body []byte, out *secret.Buffer) 
 		return fmt.Errorf("asking pass-relay: %w", err)
 	}
 	_, asking := c.conn.Write([]byte(r.String() + "\n"))
-	if asking == nil {
+	if asking == nil && len(body) > 0 { // a relay may have answered, and gone
 		_, asking = c.conn.Write(body)
 	}
 	if asking != nil {

@@ -11,7 +11,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -42,10 +42,12 @@ type Conn struct {
 	Root, Window   uint32
 	MinKey, MaxKey byte
 
-	conn        net.Conn
-	sent        uint16   // requests, as the display counts them
-	events      [][]byte // that came while a reply was awaited
-	interrupted atomic.Bool
+	conn   net.Conn
+	sent   uint16   // requests, as the display counts them
+	events [][]byte // that came while a reply was awaited
+
+	mu          sync.Mutex
+	interrupted bool // guarded by mu, with the deadline of reading
 }
 
 // Error is what a display says of a request that it cannot do: of a window that is
@@ -267,24 +269,28 @@ func (c *Conn) Pending() [][]byte {
 
 // await sets how long is waited for what comes next; the zero time is for ever.
 func (c *Conn) await(limit time.Time) error {
-	if err := c.conn.SetReadDeadline(limit); err != nil {
-		return err
-	}
-	// Set after Interrupt's own, it would undo that.
-	if c.interrupted.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted {
 		return os.ErrDeadlineExceeded
 	}
-	return nil
+	return c.conn.SetReadDeadline(limit)
 }
 
 // Interrupt ends the waiting for events and replies, from now on and until Resume.
 func (c *Conn) Interrupt() {
-	c.interrupted.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // closed is ended, too
 }
 
 // Resume undoes Interrupt.
-func (c *Conn) Resume() { c.interrupted.Store(false) }
+func (c *Conn) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = false
+}
 
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.conn.Close() }
