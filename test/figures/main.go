@@ -195,7 +195,7 @@ func takeLoad(ctx context.Context, l *lab, p plan, all *figures) error {
 }
 
 func takeMemory(ctx context.Context, l *lab, p plan, all *figures) error {
-	rows, err := l.memory(ctx, p.held)
+	rows, err := l.memory(ctx, p)
 	all.Memory = append(all.Memory, rows...)
 	return err
 }

@@ -45,14 +45,18 @@ func programs() []string {
 }
 
 // memory holds connections through each relay in both states.
-func (l *lab) memory(ctx context.Context, held int) ([]memoryRow, error) {
+func (l *lab) memory(ctx context.Context, p plan) ([]memoryRow, error) {
 	var rows []memoryRow
 	for _, state := range []struct {
 		name string
 		args []string
 	}{{"call open", nil}, {"no call", []string{"-idle"}}} {
-		for _, r := range slices.Concat(relays(), leastPrograms(state.name == "no call")) {
-			row, err := l.hold(ctx, r, held, state.args)
+		all := relays()
+		if p.floors {
+			all = append(all, leastPrograms(state.name == "no call")...)
+		}
+		for _, r := range all {
+			row, err := l.hold(ctx, r, p.held, state.args)
 			if err != nil {
 				return nil, err
 			}
