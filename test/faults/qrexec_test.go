@@ -70,4 +70,6 @@ func moved(c *cell) {
 func movedAndIdle(c *cell) {
 	moved(c)
 	c.ctl("wait-idle")
+	// Who asks the same in this moment would join those that wait for the broken call.
+	c.onWork("while pgrep -x " + c.s.relay + " >/dev/null; do sleep 0.02; done")
 }
