@@ -113,8 +113,12 @@ func hostName() error {
 	if err != nil {
 		return err
 	}
-	if shared, err := os.ReadFile("/var/lib/probe-uts"); err != nil || strings.TrimSpace(string(shared)) != ours {
-		return fmt.Errorf("it has %s, the qube %s, %v", ours, shared, err)
+	shared, err := os.ReadFile("/var/lib/probe-uts")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(shared)) != ours {
+		return fmt.Errorf("it has %s, the qube %s", ours, shared)
 	}
 	return nil
 }
