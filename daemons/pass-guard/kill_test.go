@@ -181,7 +181,7 @@ func TestAGPGKilledHalfWay(t *testing.T) {
 				hit = syscall.Kill(pid, syscall.SIGKILL) == nil
 			}
 			_ = c.cmd.Process.Signal(syscall.SIGCONT) // it may have ended
-			if got, code := c.finish(""); hit && (got != "" || code != 13) {
+			if got, code := c.finish(""); hit && (got != "" || code != 14) {
 				t.Errorf("%v: %d bytes, exit code %d", row, len(got), code)
 			} else if hit {
 				break

@@ -57,8 +57,7 @@ func TestOfTCPIsTheUserAtTheOtherEnd(t *testing.T) {
 }
 
 // The kernel names no owner then, and its "user 0" is not root.
-func TestOfTCPAfterTheClientHasClosedIsNobody(t *testing.T) {
-	t.Parallel()
+func TestOfTCPAfterTheClientHasClosedIsNobody(t *testing.T) { //nolint:paralleltest // a program that another test starts has the client's socket until it is executed
 	for _, network := range []string{"tcp4", "tcp6"} {
 		client, server := pair(t, network, map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network])
 		client.Close()
