@@ -21,7 +21,7 @@ var steps = []step{
 	{recipe: []string{"unit"}},
 	{recipe: []string{"clef-decoder"}},
 	{recipe: []string{"race"}},
-	{recipe: []string{"fuzz", "1s"}},
+	{recipe: []string{"fuzz", "500ms"}},
 	{recipe: []string{"scripts"}},
 	{recipe: []string{"packages"}, needsRoot: "a package is built in a Debian of its own, which takes root (sudo ./justw test)"},
 	{recipe: []string{"qubes"}, needsRoot: bootReason},
