@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -15,29 +14,15 @@ import (
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/clefcall"
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 )
 
-// built is the program as it is shipped: without C and race detector, whose
-// runtimes make calls that the confinement denies.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "clef-guard")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "clef-guard")
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return path, errors.New(err.Error() + "\n" + string(out))
-	}
-	return path, nil
-})
+// guard is the program.
+var guard = confinetest.Guard()
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, _ := built(); path != "" {
-		os.RemoveAll(filepath.Dir(path))
-	}
+	guard.Remove()
 	os.Exit(code)
 }
 
@@ -113,10 +98,7 @@ type call struct {
 
 func start(t *testing.T, rules, argument string) *call {
 	t.Helper()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := guard.Path(t)
 	home := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(home, ".config/splitvault"), 0o700); err != nil {
 		t.Fatal(err)
@@ -262,10 +244,7 @@ func TestAGuardEndsWithItsClient(t *testing.T) {
 
 func TestStartedByHandItTellsHowItIsMeant(t *testing.T) {
 	t.Parallel()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := guard.Path(t)
 	for args, want := range map[string]struct {
 		code int
 		says string

@@ -11,11 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 )
 
 // The test binary is the daemon as well. Its journal is standard error.
@@ -28,27 +29,12 @@ func TestMain(m *testing.M) {
 		}))
 	}
 	code := m.Run()
-	if path, _ := shipped(); path != "" {
-		os.Remove(path)
-	}
+	shipped.Remove()
 	os.Exit(code)
 }
 
-// shipped is this binary as programs are shipped: where C is linked in, as with the
-// race detector, the confinement stops the runtime.
-var shipped = sync.OnceValues(func() (path string, err error) {
-	f, err := os.CreateTemp("", "clef-net")
-	if err != nil {
-		return "", err
-	}
-	f.Close()
-	cmd := exec.Command("go", "test", "-c", "-o", f.Name(), ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return f.Name(), fmt.Errorf("%w: %s", err, said)
-	}
-	return f.Name(), nil
-})
+// shipped is this binary as programs are shipped.
+var shipped = confinetest.Self()
 
 // clef answers each request with its method, and counts them.
 func clef(t *testing.T) (address string, seen func() string) {
@@ -102,10 +88,7 @@ func send(t *testing.T, rules, fields, body string) (answer, said string) {
 // returns what the daemon said, and its state while it served.
 func start(t *testing.T, rules string) (client net.Conn, end func() (said, state string)) {
 	t.Helper()
-	program, err := shipped()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := shipped.Path(t)
 	dir, err := os.MkdirTemp("", "net") // a short path: sockets are made in it
 	if err != nil {
 		t.Fatal(err)

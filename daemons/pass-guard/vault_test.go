@@ -9,33 +9,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 	"github.com/splitvault/splitvault/pkg/gpg/gpgtest"
 )
 
-// built is the program as it is shipped: without C and race detector, whose
-// runtimes make calls that the confinement denies. SPLITVAULT_TEST_GUARD names one that
-// is installed.
-var built = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("SPLITVAULT_TEST_GUARD"); path != "" {
-		return path, nil
-	}
-	dir, err := os.MkdirTemp("", "pass-guard")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "pass-guard")
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return path, errors.New(err.Error() + "\n" + string(out))
-	}
-	return path, nil
-})
+// guard is the program.
+var guard = confinetest.Guard()
 
 func TestMain(m *testing.M) {
 	if pid := os.Getenv(peekVariable); pid != "" {
@@ -43,9 +26,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	if path, _ := built(); path != "" && path != os.Getenv("SPLITVAULT_TEST_GUARD") {
-		os.RemoveAll(filepath.Dir(path))
-	}
+	guard.Remove()
 	os.Exit(code)
 }
 
@@ -89,9 +70,9 @@ func entries() map[string]string {
 
 func newVault(t testing.TB, rules string) *vault {
 	t.Helper()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
+	program := os.Getenv("SPLITVAULT_TEST_GUARD") // one that is installed
+	if program == "" {
+		program = guard.Path(t)
 	}
 	v := &vault{Keyring: gpgtest.New(t), home: t.TempDir(), program: program}
 	v.store, v.bin = filepath.Join(v.home, ".password-store"), filepath.Join(v.home, "bin")

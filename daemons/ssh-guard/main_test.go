@@ -2,42 +2,26 @@ package main_test
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshagent/agenttest"
 )
 
-// built is the program as it is shipped: without C and race detector, whose
-// runtimes make calls that the confinement denies.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ssh-guard")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "ssh-guard")
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return path, errors.New(err.Error() + "\n" + string(out))
-	}
-	return path, nil
-})
+// guard is the program.
+var guard = confinetest.Guard()
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, _ := built(); path != "" {
-		os.RemoveAll(filepath.Dir(path))
-	}
+	guard.Remove()
 	os.Exit(code)
 }
 
@@ -51,10 +35,7 @@ type vault struct {
 
 func newVault(t *testing.T, rules, socket string) *vault {
 	t.Helper()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := guard.Path(t)
 	v := &vault{home: t.TempDir(), socket: socket, program: program}
 	dir := filepath.Join(v.home, ".config/splitvault")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -291,10 +272,7 @@ func (v *vault) works(t *testing.T, key []byte) {
 
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := guard.Path(t)
 	for argument, want := range map[string]string{"--help": "usage: ssh-guard", "--version": "ssh-guard "} {
 		cmd := exec.CommandContext(t.Context(), program, argument)
 		cmd.Env = []string{}

@@ -17,6 +17,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/audit"
 	"github.com/splitvault/splitvault/pkg/auditlog"
 	"github.com/splitvault/splitvault/pkg/confine"
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 	"github.com/splitvault/splitvault/pkg/journal"
 )
 
@@ -89,11 +90,13 @@ func (p place) newest() string { return audit.Path(p.state(), 0) }
 func (p place) writer(tb testing.TB, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	tb.Helper()
 	self, err := os.Executable()
-	if slices.Contains(env, confined) {
-		self, err = shipped(tb)
-	}
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if slices.Contains(env, confined) {
+		shipped := confinetest.Self()
+		tb.Cleanup(shipped.Remove)
+		self = shipped.Path(tb)
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append([]string{
@@ -106,18 +109,6 @@ func (p place) writer(tb testing.TB, env ...string) (*exec.Cmd, *bytes.Buffer) {
 
 // confined is for a writer that confines itself as a guard does.
 const confined = "CONFINE=1"
-
-// shipped builds this test's program as programs are shipped: without the race
-// detector, whose runtime makes calls that the confinement denies.
-func shipped(tb testing.TB) (path string, err error) {
-	path = filepath.Join(tb.TempDir(), "shipped")
-	cmd := exec.Command("go", "test", "-c", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, said)
-	}
-	return path, nil
-}
 
 // clock is set by hand.
 type clock struct{ t time.Time }

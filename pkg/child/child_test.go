@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/splitvault/splitvault/pkg/child"
 	"github.com/splitvault/splitvault/pkg/confine"
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 )
 
 // A confined process's program that hangs is ended at its deadline, whichever thread
@@ -20,15 +20,9 @@ import (
 func TestAConfinedProcessEndsItsProgramsInTime(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("CHILD_TEST_CONFINED") == "" {
-		// As programs are shipped: the race detector's runtime makes calls that the
-		// confinement ends.
-		shipped := filepath.Join(t.TempDir(), "shipped")
-		build := exec.Command("go", "test", "-c", "-o", shipped, ".")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if said, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, said)
-		}
-		cmd := exec.Command(shipped, "-test.run=^"+t.Name()+"$", "-test.v")
+		shipped := confinetest.Self()
+		t.Cleanup(shipped.Remove)
+		cmd := exec.Command(shipped.Path(t), "-test.run=^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), "CHILD_TEST_CONFINED=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "20 ended") {

@@ -135,6 +135,21 @@ func TestAnswersInAnyShapeOfHTTPAreRead(t *testing.T) {
 // raw listens and says these bytes to the first request, and those to the second.
 func raw(t *testing.T, first, second string) string {
 	t.Helper()
+	return accept(t, func(conn *net.TCPConn) {
+		defer conn.Close()
+		buffer := make([]byte, 64<<10)
+		for _, says := range []string{first, second} {
+			if _, err := conn.Read(buffer); err != nil {
+				break
+			}
+			io.WriteString(conn, says)
+		}
+	})
+}
+
+// accept has serve called with one connection after the other, until the test ends.
+func accept(t *testing.T, serve func(conn *net.TCPConn)) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -146,14 +161,7 @@ func raw(t *testing.T, first, second string) string {
 			if err != nil {
 				return
 			}
-			buffer := make([]byte, 64<<10)
-			for _, says := range []string{first, second} {
-				if _, err := conn.Read(buffer); err != nil {
-					break
-				}
-				io.WriteString(conn, says)
-			}
-			conn.Close()
+			serve(conn.(*net.TCPConn))
 		}
 	}()
 	return l.Addr().String()
@@ -188,28 +196,6 @@ func TestWhatIsNotClefIsTold(t *testing.T) {
 		}
 	}
 	if _, err := dial(t, "unix", filepath.Join(t.TempDir(), "none")); !errors.Is(err, clefbackend.ErrDown) {
-		t.Error(err)
-	}
-}
-
-// A Clef that is killed while it is asked for its version was Clef all the same.
-func TestAKilledClefIsDown(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		_, _ = conn.Read(make([]byte, 1))
-		_ = conn.(*net.TCPConn).SetLinger(0) // with what it has not read: as a kill
-		conn.Close()
-	}()
-	if _, err := dial(t, "tcp", l.Addr().String()); !errors.Is(err, clefbackend.ErrDown) {
 		t.Error(err)
 	}
 }
@@ -290,21 +276,11 @@ func TestTheIPCSocketHasNoBoundButTheClient(t *testing.T) {
 // person has answered already.
 func TestAClefThatStopsAnsweringHoldsNobody(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
+	c, err := dial(t, "tcp", accept(t, func(conn *net.TCPConn) {
 		t.Cleanup(func() { conn.Close() })
 		conn.Read(make([]byte, 64<<10))
 		io.WriteString(conn, httpAnswer(version))
-	}()
-	c, err := dial(t, "tcp", l.Addr().String())
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,20 +309,11 @@ func TestAClefThatEndsIsDown(t *testing.T) {
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 		},
 	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			defer l.Close()
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			end(conn.(*net.TCPConn))
+		address := accept(t, func(conn *net.TCPConn) {
+			end(conn)
 			conn.Close()
-		}()
-		if _, err := dial(t, "tcp", l.Addr().String()); !errors.Is(err, clefbackend.ErrDown) {
+		})
+		if _, err := dial(t, "tcp", address); !errors.Is(err, clefbackend.ErrDown) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -41,13 +41,7 @@ func TestClientFailures(t *testing.T) {
 	refused := func(o qrexec.Outcome) func(*fake) {
 		return func(f *fake) { f.agents[ourSocket], f.answer = refusing, o }
 	}
-	for _, row := range []struct {
-		name   string
-		broken func(*fake)
-		check  string
-		want   Status
-		says   []string
-	}{
+	for _, row := range []failure{
 		{
 			"not a qube", func(f *fake) { delete(f.files, markerFile); delete(f.runs, showName) },
 			"qube", Unknown,
@@ -232,25 +226,7 @@ func TestClientFailures(t *testing.T) {
 			[]string{"dom0"},
 		},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			f := healthyClient(t)
-			row.broken(f)
-			report := Run(t.Context(), f, Options{})
-			got := find(t, report, row.check)
-			if got.Status != row.want {
-				t.Errorf("got %v, want %v: %+v", got.Status, row.want, got)
-			}
-			saysAll(t, got, row.says...)
-			exit := map[Status]int{Warning: 0, Problem: 1, Unknown: 2}[row.want]
-			if report.Exit() != exit {
-				t.Errorf("got exit code %d, want %d: %+v", report.Exit(), exit, report)
-			}
-			for _, c := range report.Checks {
-				if c.Check != row.check && c.Status != OK {
-					t.Errorf("another check complains too: %+v", c)
-				}
-			}
-		})
+		t.Run(row.name, func(t *testing.T) { row.alone(t, row.found(t, healthyClient(t), Options{})) })
 	}
 }
 

@@ -254,3 +254,39 @@ func saysAll(t *testing.T, r Result, parts ...string) {
 		}
 	}
 }
+
+// failure is something that is broken, and what the doctor says of it.
+type failure struct {
+	name   string
+	broken func(*fake)
+	check  string
+	want   Status
+	says   []string
+}
+
+// found breaks it in what is healthy, and fails unless the doctor sees it.
+func (row failure) found(t *testing.T, f *fake, o Options) Report {
+	t.Helper()
+	row.broken(f)
+	report := Run(t.Context(), f, o)
+	got := find(t, report, row.check)
+	if got.Status != row.want {
+		t.Errorf("got %v, want %v: %+v", got.Status, row.want, got)
+	}
+	saysAll(t, got, row.says...)
+	return report
+}
+
+// alone fails unless the rest is healthy, and the exit code tells of this alone.
+func (row failure) alone(t *testing.T, report Report) {
+	t.Helper()
+	exit := map[Status]int{Warning: 0, Problem: 1, Unknown: 2}[row.want]
+	if report.Exit() != exit {
+		t.Errorf("got exit code %d, want %d: %+v", report.Exit(), exit, report)
+	}
+	for _, c := range report.Checks {
+		if c.Check != row.check && c.Status != OK {
+			t.Errorf("another check complains too: %+v", c)
+		}
+	}
+}

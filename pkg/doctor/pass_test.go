@@ -51,13 +51,7 @@ func TestBothServicesAreExamined(t *testing.T) {
 
 func TestFailuresOfPass(t *testing.T) {
 	answer := func(o qrexec.Outcome) func(*fake) { return func(f *fake) { f.answer = o } }
-	for _, row := range []struct {
-		name   string
-		broken func(*fake)
-		check  string
-		want   Status
-		says   []string
-	}{
+	for _, row := range []failure{
 		{
 			"switched on after the start", func(f *fake) {
 				delete(f.files, "/run/qubes-service/splitvault-pass")
@@ -123,14 +117,6 @@ func TestFailuresOfPass(t *testing.T) {
 		{"no guard", answer(qrexec.Outcome{Code: 127}), "pass-call", Problem, []string{"has no service pass.ListPasswords"}},
 		{"the vault broke", answer(qrexec.Outcome{Code: 255}), "pass-call", Problem, []string{"the connection broke"}},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			f := passClient(t)
-			row.broken(f)
-			result := find(t, Run(t.Context(), f, Options{}), row.check)
-			if result.Status != row.want {
-				t.Errorf("got %v, want %v: %+v", result.Status, row.want, result)
-			}
-			saysAll(t, result, row.says...)
-		})
+		t.Run(row.name, func(t *testing.T) { row.found(t, passClient(t), Options{}) })
 	}
 }

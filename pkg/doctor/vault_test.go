@@ -22,13 +22,7 @@ func TestHealthyVaultIsWell(t *testing.T) {
 }
 
 func TestVaultFailures(t *testing.T) {
-	for _, row := range []struct {
-		name   string
-		broken func(*fake)
-		check  string
-		want   Status
-		says   []string
-	}{
+	for _, row := range []failure{
 		{
 			"switched on as client, too", func(f *fake) { f.files[vaultFile], f.files[serviceFile] = file{}, file{} },
 			"service", Warning,
@@ -257,25 +251,7 @@ func TestVaultFailures(t *testing.T) {
 			[]string{"[dom0] qvm-prefs vault netvm ''"},
 		},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			f := healthyVault(t)
-			row.broken(f)
-			report := Run(t.Context(), f, Options{})
-			got := find(t, report, row.check)
-			if got.Status != row.want {
-				t.Errorf("got %v, want %v: %+v", got.Status, row.want, got)
-			}
-			saysAll(t, got, row.says...)
-			exit := map[Status]int{Warning: 0, Problem: 1, Unknown: 2}[row.want]
-			if report.Exit() != exit {
-				t.Errorf("got exit code %d, want %d: %+v", report.Exit(), exit, report)
-			}
-			for _, c := range report.Checks {
-				if c.Check != row.check && c.Status != OK {
-					t.Errorf("another check complains too: %+v", c)
-				}
-			}
-		})
+		t.Run(row.name, func(t *testing.T) { row.alone(t, row.found(t, healthyVault(t), Options{})) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/splitvault/splitvault/pkg/confine"
+	"github.com/splitvault/splitvault/pkg/confine/confinetest"
 )
 
 // TestMain lets the test binary be one of several processes that count.
@@ -168,17 +169,11 @@ func TestProcessesShareTheCount(t *testing.T) {
 // A guard counts after it has confined itself.
 func TestCountingNeedsNoMoreThanWhatIsOpen(t *testing.T) {
 	t.Parallel()
-	// As programs are shipped: the race detector's runtime makes calls that the
-	// confinement denies.
-	shipped := filepath.Join(t.TempDir(), "shipped")
-	build := exec.Command("go", "test", "-c", "-o", shipped, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
+	shipped := confinetest.Self()
+	t.Cleanup(shipped.Remove)
 	dir := t.TempDir()
 	for _, want := range []string{"40", "40", "20", "0"} {
-		cmd := exec.CommandContext(t.Context(), shipped)
+		cmd := exec.CommandContext(t.Context(), shipped.Path(t))
 		cmd.Env = append(os.Environ(), "RATE_TEST_DIR="+dir, "RATE_TEST_CONFINED=1")
 		out, err := cmd.Output()
 		if err != nil || string(out) != want {

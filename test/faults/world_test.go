@@ -4,11 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -69,23 +66,15 @@ StartLimitIntervalSec=0
 WantedBy=default.target
 `
 	// The backend's own unit, with a pipe for the terminal. That it is killed every
-	// few seconds is nobody who closes its window.
+	// few seconds is nobody who closes its window. As in a window, what Clef says is not
+	// the journal's: a Clef that writes there ends with journald on systemd 252.
 	clefDropIn = `[Unit]
 StartLimitIntervalSec=0
 PartOf=
 [Service]
 ExecStart=
-ExecStart=%h/clef-unattended
-`
-	clefUnattended = `#!/bin/sh
-set -eu
-cd "$HOME/.clef"
-rm -f terminal
-mkfifo -m 600 terminal
-exec 3<>terminal
-echo masterpass1 >&3
-exec "$HOME/clef" --nousb --pcscdpath "" --lightkdf --suppress-bootwarn --chainid 1337 --http --rules rules.js \
-	--auditlog audit.log --4bytedb-custom 4byte.json <&3
+Environment=PATH=%h:/usr/bin:/bin
+ExecStart=sh -c "exec clef-unattended >%h/clef.out 2>&1"
 `
 	store = `set -e
 mkdir -m 700 -p .gnupg
@@ -151,30 +140,6 @@ func must(t *testing.T, err error) {
 
 func second(_ string, err error) error { return err }
 
-// clefHome makes Clef's home once for all worlds.
-var clefHome = sync.OnceValues(func() (map[string][]byte, error) {
-	dir, err := os.MkdirTemp("", "clef-home-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	if err := signer.Home(context.Background(), dir); err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{}
-	return files, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		files[name], err = os.ReadFile(path)
-		return err
-	})
-})
-
 // putClef makes the vault's backend the real Clef, with the key of package signer.
 func (w *world) putClef(ctx context.Context) error {
 	binary, err := signer.Binary()
@@ -185,18 +150,18 @@ func (w *world) putClef(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	home, err := clefHome()
+	home, err := signer.Files()
 	if err != nil {
 		return err
 	}
 	errs := []error{
 		w.vault.Put(ctx, "clef", program),
-		w.vault.Put(ctx, "clef-unattended", []byte(clefUnattended)),
+		w.vault.Put(ctx, "clef-unattended", []byte(signer.Unattended)),
 		w.vault.Put(ctx, ".config/systemd/user/splitvault-clef-backend.service.d/test.conf", []byte(clefDropIn)),
 	}
 	for name, content := range home {
 		errs = append(errs, w.vault.Put(ctx, name, content))
 	}
-	_, err = w.vault.User(ctx, "chmod 700 clef && chmod -R go= .clef .ethereum && find .clef -type f -exec chmod 400 {} + && systemctl --user daemon-reload")
+	_, err = w.vault.User(ctx, "chmod 700 clef clef-unattended && chmod -R go= .clef .ethereum && find .clef -type f -exec chmod 400 {} + && systemctl --user daemon-reload")
 	return errors.Join(append(errs, err)...)
 }

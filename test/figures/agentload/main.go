@@ -21,9 +21,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/splitvault/splitvault/test/figures/atonce"
 )
 
 const maxAnswer = 256 << 10
@@ -80,26 +81,11 @@ func run(o options) error {
 func perConnection(o options) error {
 	took := make([]time.Duration, o.n)
 	errs := make([]error, o.n)
-	next := make(chan int, o.n)
-	for i := range o.n {
-		next <- i
-	}
-	close(next)
-	began := time.Now()
-	var workers sync.WaitGroup
-	for range o.parallel {
-		workers.Go(func() {
-			for i := range next {
-				start := time.Now()
-				errs[i] = connectAndList(o)
-				took[i] = time.Since(start)
-			}
-		})
-	}
-	workers.Wait()
-	if o.parallel > 1 {
-		fmt.Println("wall:", time.Since(began).Nanoseconds())
-	}
+	atonce.Run(o.n, o.parallel, func(i int) {
+		start := time.Now()
+		errs[i] = connectAndList(o)
+		took[i] = time.Since(start)
+	})
 	for i := range o.n {
 		report(took[i], errs[i])
 	}

@@ -19,8 +19,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/splitvault/splitvault/test/figures/atonce"
 )
 
 type options struct {
@@ -55,29 +56,14 @@ func (o options) client() *http.Client {
 func requests(o options) {
 	client := o.client()
 	lines := make([]string, o.n)
-	next := make(chan int, o.n)
-	for i := range o.n {
-		next <- i
-	}
-	close(next)
-	began := time.Now()
-	var workers sync.WaitGroup
-	for range o.parallel {
-		workers.Go(func() {
-			for i := range next {
-				start := time.Now()
-				if err := ask(client, o, i); err != nil {
-					lines[i] = "failed: " + strings.ReplaceAll(err.Error(), "\n", " ")
-					continue
-				}
-				lines[i] = fmt.Sprint(time.Since(start).Nanoseconds())
-			}
-		})
-	}
-	workers.Wait()
-	if o.parallel > 1 {
-		fmt.Println("wall:", time.Since(began).Nanoseconds())
-	}
+	atonce.Run(o.n, o.parallel, func(i int) {
+		start := time.Now()
+		if err := ask(client, o, i); err != nil {
+			lines[i] = "failed: " + strings.ReplaceAll(err.Error(), "\n", " ")
+			return
+		}
+		lines[i] = fmt.Sprint(time.Since(start).Nanoseconds())
+	})
 	for _, line := range lines {
 		fmt.Println(line)
 	}
