@@ -214,7 +214,7 @@ func expected() map[string]want {
 		"ssh-relay":  {files: "/dev/null anon_inode anon_inode anon_inode pipe pipe pipe socket socket socket socket socket splitvault/slots/ssh.0"},
 		"clef-relay": {files: "/dev/null anon_inode anon_inode anon_inode pipe pipe socket socket socket socket socket socket splitvault/clef/HASH.lock splitvault/slots/clef.0"},
 		"pass-relay": {files: "/dev/null anon_inode anon_inode anon_inode pipe pipe socket socket socket socket socket splitvault/slots/pass.0", secrets: true},
-		"qpass":      {files: "/dev/null /dev/null /dev/null anon_inode anon_inode pipe pipe socket", secrets: true, command: true},
+		"qpass":      {files: "/dev/null /dev/null anon_inode anon_inode pipe socket", secrets: true, command: true},
 		"ssh-guard":  {files: ".config/splitvault .config/splitvault/rules.toml .local/state/splitvault/audit.jsonl /etc/splitvault /etc/splitvault/rules.toml /etc/ssh /home/user /usr/share/splitvault /usr/share/splitvault/known_hosts anon_inode anon_inode pipe socket socket socket socket socket socket splitvault/guards/ssh+work.0 splitvault/log/work splitvault/turns/HASH splitvault/turns/HASH.turn", guard: true},
 		"clef-guard": {files: ".local/state/splitvault/audit.jsonl anon_inode anon_inode pipe socket socket socket socket socket splitvault/guards/clef+work.0 splitvault/log/work splitvault/refused/clef+work", guard: true},
 		"pass-guard": {files: ".local/state/splitvault/audit.jsonl .password-store anon_inode anon_inode pipe socket socket socket socket socket splitvault/guards/pass+work.0 splitvault/log/work splitvault/turns/HASH splitvault/turns/HASH.turn", guard: true, secrets: true},

@@ -138,6 +138,25 @@ func TestSweepRemovesWhatAKilledRunLeft(t *testing.T) {
 	}
 }
 
+// Whatever starts the tests may have left a descriptor of the host open in them.
+func TestAQubeGetsNoDescriptorOfTheHosts(t *testing.T) {
+	leak, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leak.Close()
+	b := bench.New(t, "trixie")
+	work := b.Boot("work")
+	for _, way := range []machine.Way{machine.AsUser, machine.AsRoot, machine.AsLogin} {
+		cmd := work.Command(t.Context(), way, "readlink /proc/self/fd/*")
+		cmd.ExtraFiles = []*os.File{leak}
+		out, _ := cmd.Output() // the descriptor of the pattern's own directory is gone
+		if !strings.Contains(string(out), "/dev/null\n") || strings.Contains(string(out), "bench.test") {
+			t.Errorf("%s: open are %q", way, out)
+		}
+	}
+}
+
 // Two processes at a time: the second must not sweep the first away.
 func TestSweepSparesWhatLives(t *testing.T) {
 	b := bench.New(t, "bookworm")

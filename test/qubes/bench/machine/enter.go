@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +63,19 @@ func Enter(s State, way Way, name string, command []string) error {
 		return err
 	}
 	argv = append([]string{"nsenter", "-t", strconv.Itoa(qube.init.pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w"}, argv...)
+	if err := keepHostFiles(); err != nil {
+		return err
+	}
 	return fmt.Errorf("executing nsenter: %w", unix.Exec(nsenter, argv, os.Environ()))
+}
+
+// keepHostFiles has what this process executes get its standard streams only, and none
+// of the descriptors that whoever started it left open.
+func keepHostFiles() error {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close_range: %w", err)
+	}
+	return nil
 }
 
 // entered are the host's PIDs of what was run in the qube from outside.

@@ -41,6 +41,7 @@ func Init(s State, c Config) error {
 		func() error { return chooseUnits(c) },
 		pivot,
 		dropCapabilities,
+		keepHostFiles,
 	} {
 		if err := step(); err != nil {
 			return err
