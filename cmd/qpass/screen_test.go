@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // screen starts a real X server and puts it into the world's environment.
@@ -176,9 +178,7 @@ func visible(t *testing.T, text string) []string {
 func menuScript(t *testing.T, w *world, script string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "dmenu"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, filepath.Join(dir, "dmenu"), script)
 	w.env = append(w.env, "PATH="+dir+":"+os.Getenv("PATH"))
 }
 

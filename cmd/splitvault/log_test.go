@@ -17,6 +17,7 @@ import (
 
 	"github.com/splitvault/splitvault/pkg/audit"
 	"github.com/splitvault/splitvault/pkg/journal"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // logged is a vault with a log of its own, and a journalctl that prints what the
@@ -33,10 +34,8 @@ func newLogged(t *testing.T) *logged {
 	t.Setenv("XDG_STATE_HOME", dir)
 	t.Setenv("HOME", dir)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	script := "#!/bin/sh\nset -eu\ncase $* in *--follow*) exec tail -n 0 -f " + l.journal + ";; esac\nexec cat " + l.journal + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	script := "set -eu\ncase $* in *--follow*) exec tail -n 0 -f " + l.journal + ";; esac\nexec cat " + l.journal
+	stub.Script(t, filepath.Join(dir, "journalctl"), script)
 	l.log.SetOutput(io.Discard)
 	l.log.AddHook(l)
 	if err := os.WriteFile(l.journal, nil, 0o600); err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // The test binary is the relay as well. Its journal is standard error, whatever
@@ -47,9 +49,7 @@ func start(t *testing.T, conn *os.File, script string, env ...string) *relay {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &relay{dir: dir, Cmd: exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])}
 	client := filepath.Join(dir, "client")
-	if err := os.WriteFile(client, []byte("#!/bin/sh\ncat >/dev/null\n"+script+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, client, "cat >/dev/null\n"+script)
 	r.Env = append(os.Environ(), "CLEF_RELAY_TEST=1", "LISTEN_FDS=1", "XDG_RUNTIME_DIR="+dir, "HOME="+dir, "XDG_CONFIG_HOME=", "SPLITVAULT_QREXEC_CLIENT="+client)
 	r.Env = append(r.Env, env...)
 	stderr, err := os.Create(filepath.Join(dir, "stderr"))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/entryname"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // Each attack succeeds on the published scripts and comes to nothing here.
@@ -398,9 +399,7 @@ func TestAVanishedClientEndsTheGuard(t *testing.T) {
 	v.Locked(t)
 	v.Pinentry(t, "pp")
 	// A pinentry that waits for a person who does not come.
-	if err := os.WriteFile(filepath.Join(v.Home, "pinentry"), []byte("#!/bin/sh\necho OK\nwhile read -r line; do case $line in GETPIN*) touch "+v.home+"/asked; sleep 30 ;; esac; echo OK; done\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, filepath.Join(v.Home, "pinentry"), "echo OK\nwhile read -r line; do case $line in GETPIN*) touch "+v.home+"/asked; sleep 30 ;; esac; echo OK; done")
 	v.file(t, "locked", v.Encrypt(t, "secret\n", "locked@example.invalid"))
 	c := v.call(t, "work", "pass.GetPassword", "locked")
 	if err := c.in.CloseWrite(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,15 +11,14 @@ import (
 
 	"github.com/splitvault/splitvault/pkg/auditlog"
 	"github.com/splitvault/splitvault/pkg/journal"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // journalctl is a program that stands for the real one.
 func journalctl(t *testing.T, script string) auditlog.Journal {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "journalctl")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, path, script)
 	return auditlog.Journal{Command: path}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/clefcall"
 	"github.com/splitvault/splitvault/pkg/join"
 	"github.com/splitvault/splitvault/pkg/qrexec"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // vault is a script in the place of qrexec-client-vm and the vault behind it. It
@@ -42,11 +43,9 @@ func newVault(t *testing.T, script string) *vault {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	v := &vault{dir: dir, log: &bytes.Buffer{}}
-	text := fmt.Sprintf("#!/bin/sh\ncd %s\n[ \"$1\" = -- ] || exit 2\nprintf '%%s %%s\\n' \"$2\" \"$3\" >>calls\ncat >got.$$\nmv got.$$ got\n%s\n", dir, script)
+	text := fmt.Sprintf("cd %s\n[ \"$1\" = -- ] || exit 2\nprintf '%%s %%s\\n' \"$2\" \"$3\" >>calls\ncat >got.$$\nmv got.$$ got\n%s", dir, script)
 	client := filepath.Join(dir, "client")
-	if err := os.WriteFile(client, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, client, text)
 	config := &Config{Dialer: &Dialer{Client: client, Target: qrexec.Default}, Base: dir, Self: "work"}
 	config.Join = &join.Group{Dir: dir}
 	log := logrus.New()

@@ -15,6 +15,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/prompt"
 	"github.com/splitvault/splitvault/pkg/qrexec"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 func TestRunTellsExitAndCutsOutput(t *testing.T) {
@@ -63,9 +64,7 @@ func TestCallEndsWithTheClientProgram(t *testing.T) {
 func script(t *testing.T, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "client")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, path, body)
 	return path
 }
 

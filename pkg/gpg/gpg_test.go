@@ -15,6 +15,7 @@ import (
 	"github.com/splitvault/splitvault/pkg/gpg"
 	"github.com/splitvault/splitvault/pkg/gpg/gpgtest"
 	"github.com/splitvault/splitvault/pkg/secret"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // A message as GnuPG 2.4 writes it for a key that says it may (AEAD, in chunks of 1 KiB), and
@@ -136,9 +137,7 @@ func TestAPersonWhoCancelsLeavesItLocked(t *testing.T) {
 func program(t *testing.T, script string) gpg.Runner {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gpg")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, path, script)
 	return gpg.Runner{Program: path, Env: []string{"PATH=/usr/bin:/bin"}}
 }
 

@@ -3,22 +3,20 @@ package prompt_test
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/prompt"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // fake is a directory with a program of this name that is not what it is called.
 func fake(t *testing.T, name, script string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, filepath.Join(dir, name), script)
 	return dir
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // TestProfile runs /etc/profile.d/splitvault.sh in the shells that read it at
@@ -45,7 +47,7 @@ func TestProfile(t *testing.T) {
 			t.Run(row.name+" in "+shell, func(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), shell, "-euc",
 					`. "$1"; printf '%s %s %s' "${SSH_AUTH_SOCK-unset}" "${SSH_AGENT_PID-unset}" "${_splitvault_sock-clean}"`, shell, script)
-				cmd.Env = append(row.env, "PATH="+stub(t, "id", "echo "+row.uid)+":"+os.Getenv("PATH"))
+				cmd.Env = append(row.env, "PATH="+fakeProgram(t, "id", "echo "+row.uid)+":"+os.Getenv("PATH"))
 				out, err := cmd.CombinedOutput()
 				if want := row.sock + " " + row.pid + " clean"; err != nil || string(out) != want {
 					t.Errorf("got %q, %v, want %q", out, err, want)
@@ -60,7 +62,7 @@ func TestProfileIsExported(t *testing.T) {
 	dir := t.TempDir()
 	listen(t, filepath.Join(dir, "ssh"))
 	cmd := exec.CommandContext(t.Context(), "sh", "-euc", `. "$1"; env`, "sh", template+"/etc/profile.d/splitvault.sh")
-	cmd.Env = []string{"XDG_RUNTIME_DIR=" + dir, "PATH=" + stub(t, "id", "echo 1000") + ":" + os.Getenv("PATH")}
+	cmd.Env = []string{"XDG_RUNTIME_DIR=" + dir, "PATH=" + fakeProgram(t, "id", "echo 1000") + ":" + os.Getenv("PATH")}
 	out, err := cmd.CombinedOutput()
 	if want := "SSH_AUTH_SOCK=" + dir + "/ssh/S.ssh-agent\n"; err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("got %q, %v, want %q in it", out, err, want)
@@ -80,12 +82,10 @@ func listen(t *testing.T, dir string) {
 	t.Cleanup(func() { _ = listener.Close() })
 }
 
-// stub makes a program and returns its directory, for PATH.
-func stub(t *testing.T, name, body string) string {
+// fakeProgram makes a program and returns its directory, for PATH.
+func fakeProgram(t *testing.T, name, body string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, filepath.Join(dir, name), body)
 	return dir
 }

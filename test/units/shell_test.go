@@ -93,7 +93,7 @@ func TestClientEnvAtOnce(t *testing.T) {
 // answer by these shell commands, and returns what it logs.
 func clientEnv(t *testing.T, runtime, ssh, pass string) string {
 	t.Helper()
-	db := stub(t, "qubesdb-read", "case $1 in\n/vm-config/splitvault-ssh-domain) "+ssh+
+	db := fakeProgram(t, "qubesdb-read", "case $1 in\n/vm-config/splitvault-ssh-domain) "+ssh+
 		";;\n/vm-config/splitvault-pass-domain) "+pass+";;\n*) echo no such path >&2; exit 2;;\nesac")
 	cmd := exec.CommandContext(t.Context(), template+"/usr/lib/splitvault/client-env")
 	cmd.Env = []string{"XDG_RUNTIME_DIR=" + runtime, "PATH=" + db + ":" + os.Getenv("PATH"), "LANG=C.UTF-8"}
@@ -145,7 +145,7 @@ func TestAdvertisement(t *testing.T) {
 			t.Fatal("does not look for /usr/bin/splitvault")
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
-		cmd.Env = []string{"PATH=" + stub(t, "qvm-features-request", `echo "$@"`) + ":" + os.Getenv("PATH")}
+		cmd.Env = []string{"PATH=" + fakeProgram(t, "qvm-features-request", `echo "$@"`) + ":" + os.Getenv("PATH")}
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
 			t.Errorf("with %s: got %q, %v, want %q", program, out, err, want)
 		}

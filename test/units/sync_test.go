@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // TestSyncCommands types what docs/pass-sync.md says, in three make-believe qubes.
@@ -36,10 +38,8 @@ func TestSyncCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	copyTool := "#!/bin/sh\nmkdir -p \"$INCOMING\"\nmv \"$1\" \"$INCOMING\"\n"
-	if err := os.WriteFile(filepath.Join(top, "bin/qvm-copy"), []byte(copyTool), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	copyTool := "mkdir -p \"$INCOMING\"\nmv \"$1\" \"$INCOMING\"\n"
+	stub.Script(t, filepath.Join(top, "bin/qvm-copy"), copyTool)
 	commit := "git add -A && git commit -qm"
 	run("vault", "git init -q -b main ~/.password-store && cd ~/.password-store && echo x >a.gpg && "+commit+" first")
 	run("server", "git init -q -b main --bare \"$REMOTE\"")

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/splitvault/splitvault/test/rails/orphans"
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 // fakeJust returns a gate whose just is the given shell script.
@@ -19,9 +19,7 @@ func fakeJust(t *testing.T, script string) gate {
 	}
 	dir := t.TempDir()
 	just := filepath.Join(dir, "just")
-	if err := os.WriteFile(just, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Script(t, just, script)
 	return gate{just: just, tmp: dir, skipped: filepath.Join(dir, "skipped")}
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/splitvault/splitvault/test/stub"
 )
 
 const (
@@ -59,9 +61,7 @@ func write(t *testing.T, path, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	stub.Write(t, path, text)
 }
 
 func TestOnlyTheOneExpectedWordIsForgivenAndOnlyToOldSystemd(t *testing.T) {
