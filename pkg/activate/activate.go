@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,9 +31,7 @@ var ErrNotActivated = errors.New("no connection from systemd: this program is st
 // a line on standard error must not get into the stream, and the peer must see
 // the end of the connection when it is closed.
 func Connection() (net.Conn, error) {
-	files := activation.Files(true)
-	// Of systemd 258; the library does not know it yet.
-	_ = os.Unsetenv("LISTEN_PIDFDID")
+	files := handedOver()
 	switch len(files) {
 	case 0:
 		if !connected(unix.Stdin) {

@@ -221,6 +221,9 @@ func TestNoConnectionSaysHowItIsMeantToBeStarted(t *testing.T) {
 			a, b, _ := accepted(t, "s")
 			c.ExtraFiles = []*os.File{a, b}
 		}, "got 2 sockets"},
+		{"more than there can be", []string{"LISTEN_PID=self", "LISTEN_FDS=2000000000"}, func(*testing.T, *child) {}, "got 16 sockets"},
+		{"a number that is none", []string{"LISTEN_PID=self", "LISTEN_FDS=-1"}, func(*testing.T, *child) {}, "no connection from systemd"},
+		{"a word", []string{"LISTEN_PID=self", "LISTEN_FDS=one"}, func(*testing.T, *child) {}, "no connection from systemd"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
