@@ -33,6 +33,7 @@ func need(t *testing.T, programs ...string) {
 type screen struct {
 	t       *testing.T
 	display string
+	asked   <-chan result // of the last prompt
 }
 
 func newScreen(t *testing.T) *screen {
@@ -85,13 +86,18 @@ func (s *screen) xdotool(args ...string) string {
 // window waits for the prompt's window, and then as long as a person would.
 func (s *screen) window() string {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if id := s.xdotool("search", "--onlyvisible", "--name", "splitvault: "); id != "" {
 			time.Sleep(time.Second)
 			return strings.Fields(id)[0]
 		}
 	}
-	s.t.Fatal("no window appears")
+	select {
+	case r := <-s.asked:
+		s.t.Fatalf("no window appears: answered %d, %v", r.answer.Choice, r.err)
+	default:
+		s.t.Fatal("no window appears")
+	}
 	return ""
 }
 
@@ -127,6 +133,7 @@ func (s *screen) ask(ctx context.Context, p prompt.Program, q prompt.Question) <
 		a, err := p.Ask(ctx, env, q)
 		done <- result{a, err}
 	}()
+	s.asked = done
 	return done
 }
 
