@@ -51,7 +51,12 @@ func (p Path) String() string { return p.text }
 
 // Match tells whether the whole name fits.
 func (p Path) Match(name string) bool {
-	return matchParts(p.parts, strings.Split(name, "/"), func(part Pattern, s string) bool { return part.Match(s) })
+	var room [8]string // most names are no deeper, and cost no memory
+	parts := room[:0]
+	for part := range strings.SplitSeq(name, "/") {
+		parts = append(parts, part)
+	}
+	return matchParts(p.parts, parts, func(part Pattern, s string) bool { return part.Match(s) })
 }
 
 // Covers tells whether every name that fits other fits p; like [Pattern.Covers] it

@@ -63,11 +63,13 @@ func (g *Guard) list(ctx context.Context, r *request, answer *secret.Buffer) err
 		}
 	}
 	size := 0
+	var line []byte
 	for _, name := range allowed {
 		if size += len(name) + 1; size > passproto.MaxBody {
 			return fail(passcode.TooLarge, errors.New("the list is longer than 1 MiB: name a scope"))
 		}
-		if _, err := answer.Write([]byte(string(name) + "\n")); err != nil {
+		line = append(append(line[:0], name...), '\n')
+		if _, err := answer.Write(line); err != nil {
 			return fail(passcode.Internal, err)
 		}
 	}
@@ -87,6 +89,7 @@ func (g *Guard) list(ctx context.Context, r *request, answer *secret.Buffer) err
 // on those that are to be asked about, or else on the first. A rule's rate counts a list once.
 func (g *Guard) listed(names []entryname.Name) (allowed, asked []entryname.Name, how rules.Verdict) {
 	within := map[string]bool{}
+	allowed = make([]entryname.Name, 0, len(names))
 	for _, name := range names {
 		v := g.Rules.Listed(g.Qube, name)
 		if v.Decision == rules.Allow && v.Rate.Count > 0 {

@@ -87,7 +87,7 @@ const noRule = "no rule matches"
 
 func (c *Clef) verdict(i int, qube string) Verdict {
 	rule := &c.Rules[i]
-	v := Verdict{Decision: *rule.Decision, Rule: rule.position(), Order: i, ID: rule.source.id(), Notify: rule.Notify}
+	v := Verdict{Decision: *rule.Decision, Rule: rule.source.position(), Order: i, ID: rule.source.id(), Notify: rule.Notify}
 	if v.Decision == Allow {
 		v.Rate = rule.Rate
 	}

@@ -13,7 +13,7 @@ func (c *Clef) Explain(r ClefRequest) (Verdict, []Step) {
 		rule := &c.Rules[i]
 		missed := rule.misses(r)
 		steps = append(steps, Step{
-			Rule: rule.position(), Line: rule.source.line, Text: rule.source.text,
+			Rule: rule.source.position(), Line: rule.source.line, Text: rule.source.text,
 			Missed: missed, Why: rule.why(missed, r),
 		})
 		if missed == "" {

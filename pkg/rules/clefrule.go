@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/splitvault/splitvault/pkg/clefapi"
@@ -33,13 +32,6 @@ type ClefRule struct {
 	Notify       bool          `toml:"notify"`
 
 	source ruleSource
-}
-
-func (r *ClefRule) position() string {
-	if r.source.line == 0 {
-		return builtIn
-	}
-	return fmt.Sprintf("rules.toml:%d", r.source.line)
 }
 
 // methods applies the default: all but account_new, which makes a key, and those

@@ -23,7 +23,7 @@ func (s *SSH) Explain(r SSHRequest) (Verdict, []Step) {
 		rule := &s.Rules[i]
 		_, missed := rule.matches(r)
 		steps = append(steps, Step{
-			Rule: rule.position(), Line: rule.source.line, Text: rule.source.text,
+			Rule: rule.source.position(), Line: rule.source.line, Text: rule.source.text,
 			Missed: missed, Why: rule.why(missed, r),
 		})
 		if missed == "" {

@@ -69,7 +69,7 @@ func (p *Pass) Judge(r PassRequest) Verdict {
 func (p *Pass) verdict(i int, qube string) Verdict {
 	rule := &p.Rules[i]
 	v := Verdict{
-		Decision: *rule.Decision, Rule: rule.position(), Order: i,
+		Decision: *rule.Decision, Rule: rule.source.position(), Order: i,
 		ID: rule.source.id(), Notify: rule.Notify, Unlock: rule.Unlock,
 	}
 	if v.Decision == Allow {

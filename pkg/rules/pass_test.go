@@ -418,7 +418,7 @@ func TestADeniedFieldIsNotEvaded(t *testing.T) {
 }
 
 func namesFields(p Pass, position string) bool {
-	return slices.ContainsFunc(p.Rules, func(r PassRule) bool { return r.position() == position && r.Fields != nil })
+	return slices.ContainsFunc(p.Rules, func(r PassRule) bool { return r.source.position() == position && r.Fields != nil })
 }
 
 func FuzzParsePass(f *testing.F) {
@@ -443,4 +443,29 @@ func FuzzParsePass(f *testing.F) {
 			t.Errorf("no rules: %+v", v)
 		}
 	})
+}
+
+// The default of verbs is written twice, once without making a list.
+func TestARuleHasTheVerbsThatItLists(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []PassRule{{}, {Verbs: []PassVerb{}}, {Verbs: []PassVerb{PassShow, PassReplace}}, {Verbs: PassVerbs()}} {
+		for _, verb := range PassVerbs() {
+			if got, want := rule.hasVerb(verb), slices.Contains(rule.verbs(), verb); got != want {
+				t.Errorf("%v: %s: %v, want %v", rule.Verbs, verb, got, want)
+			}
+		}
+	}
+}
+
+// Of a list each name is judged.
+func BenchmarkListed(b *testing.B) {
+	file, err := ParsePass("rules.toml", []byte("[[pass.rule]]\nqube = \"work\"\nentries = [\"**\"]\ndecision = \"allow\"\n"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if v := file.Pass.Listed("work", "d01/entry"); v.Decision != Allow {
+			b.Fatal(v)
+		}
+	}
 }

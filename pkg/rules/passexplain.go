@@ -8,7 +8,7 @@ func (p *Pass) Explain(r PassRequest) (Verdict, []Step) {
 		rule := &p.Rules[i]
 		missed := rule.misses(r)
 		steps = append(steps, Step{
-			Rule: rule.position(), Line: rule.source.line, Text: rule.source.text,
+			Rule: rule.source.position(), Line: rule.source.line, Text: rule.source.text,
 			Missed: missed, Why: rule.why(missed),
 		})
 		if missed == "" {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/splitvault/splitvault/pkg/glob"
@@ -24,13 +23,6 @@ type PassRule struct {
 	source ruleSource
 }
 
-func (r *PassRule) position() string {
-	if r.source.line == 0 {
-		return builtIn
-	}
-	return fmt.Sprintf("rules.toml:%d", r.source.line)
-}
-
 // misses returns the first part of the rule that does not fit, "" if all do.
 func (r *PassRule) misses(q PassRequest) string {
 	if missed := r.missesEntry(q); missed != "" {
@@ -49,10 +41,23 @@ func (r *PassRule) missesEntry(q PassRequest) string {
 		return "qube"
 	case r.Entries != nil && !slices.ContainsFunc(r.Entries, func(e EntryGlob) bool { return e.Match(string(q.Entry)) }):
 		return "entries"
-	case !slices.Contains(r.verbs(), q.Verb):
+	case !r.hasVerb(q.Verb):
 		return "verbs"
 	default:
 		return ""
+	}
+}
+
+// hasVerb is membership in [PassRule.verbs], asked three times for each name of a list.
+func (r *PassRule) hasVerb(v PassVerb) bool {
+	if r.Verbs != nil {
+		return slices.Contains(r.Verbs, v)
+	}
+	switch v {
+	case PassList, PassFind, PassField, PassOTP, PassShow, PassInsert, PassGenerate:
+		return true
+	default:
+		return false
 	}
 }
 

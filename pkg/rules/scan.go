@@ -35,7 +35,23 @@ type ruleSource struct {
 	line  int
 	text  string         // its lines, from [[ssh.rule]] to its last setting
 	known string         // its id, where it was computed before: a list judges each of its lines
+	place string         // its position, likewise
 	keys  map[string]int // line of each key
+}
+
+// builtIn stands for the position of the built-in rule.
+const builtIn = "built-in default"
+
+// position is what the journal calls the rule.
+func (s ruleSource) position() string {
+	switch {
+	case s.line == 0:
+		return builtIn
+	case s.place != "":
+		return s.place
+	default:
+		return fmt.Sprintf("rules.toml:%d", s.line)
+	}
 }
 
 // at is the line of a key, or of the rule where it has no such key.
@@ -169,7 +185,7 @@ func (s *scanner) endRule(end int) {
 	}
 	rule := s.current()
 	rule.text = strings.TrimRight(strings.Join(lines, ""), "\r\n")
-	rule.known = rule.id()
+	rule.known, rule.place = rule.id(), rule.position()
 }
 
 // wrongValue finds values that the decoder takes: tables in one line, whose keys

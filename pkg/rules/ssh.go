@@ -113,7 +113,7 @@ func (s *SSH) Judge(r SSHRequest) Verdict {
 func (s *SSH) verdict(i, key int, qube string) Verdict {
 	rule := &s.Rules[i]
 	v := Verdict{
-		Decision: *rule.Decision, Rule: rule.position(), Order: i<<16 | key,
+		Decision: *rule.Decision, Rule: rule.source.position(), Order: i<<16 | key,
 		ID: rule.source.id(), Notify: rule.Notify,
 	}
 	if v.Decision == Allow {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/splitvault/splitvault/pkg/glob"
@@ -24,16 +23,6 @@ type SSHRule struct {
 
 	plainKeys bool // certificates do not match; of the built-in rule
 	source    ruleSource
-}
-
-// builtIn stands for the position of the built-in rule.
-const builtIn = "built-in default"
-
-func (r *SSHRule) position() string {
-	if r.source.line == 0 {
-		return builtIn
-	}
-	return fmt.Sprintf("rules.toml:%d", r.source.line)
 }
 
 // matches returns the index of the key pattern that fits, or the name of the
