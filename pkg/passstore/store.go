@@ -115,12 +115,19 @@ func reopen(dir *os.File) (*os.File, error) {
 }
 
 func openDir(dir *os.File, name string) (*os.File, error) {
-	n, err := unix.Openat(fd(dir), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	n, err := openDirAt(fd(dir), name)
 	if err != nil {
-		return nil, absent(err)
+		return nil, err
 	}
-	// By this path Go asks what an entry is, where the directory does not say.
 	return os.NewFile(uintptr(n), dir.Name()+"/"+name), nil
+}
+
+func openDirAt(dir int, name string) (int, error) {
+	n, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, absent(err)
+	}
+	return n, nil
 }
 
 // openRegular opens a file that is neither a link nor anything else that is none.
