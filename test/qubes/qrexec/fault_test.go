@@ -258,6 +258,17 @@ func TestContract16AgentGoneForGoodCutsItsCalls(t *testing.T) {
 	c.exits(255)
 }
 
+// A call for which a qube is started is not one of those that its last agent served.
+func TestContract16CallThatStartsTheQubeIsNotCut(t *testing.T) {
+	t.Parallel()
+	b := startBench(t, []string{"--grace", "500ms"}, nil, nil)
+	b.serve("x", `cat`)
+	b.ctl(dom0.Command{Verb: "restart-agent", Qube: "vault", Duration: dom0.Duration{Duration: time.Second}})
+	b.ctl(dom0.Command{Verb: "halt", Qube: "vault"})
+	b.ctl(dom0.Command{Verb: "start-command", Text: "sleep 2"})
+	b.call("hi", "vault", "x").want(t, 0, "hi", "")
+}
+
 func TestContract16NothingStaysWhenDom0Ends(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

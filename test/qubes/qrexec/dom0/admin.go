@@ -120,13 +120,13 @@ func (b *Broker) obeyQube(ctx context.Context, c Command) (any, error) {
 	defer cancel()
 	switch c.Verb {
 	case "halt":
-		b.edit(func() { b.halted[c.Qube] = true; b.cutQube(c.Qube) })
+		b.edit(func() { b.halted[c.Qube] = true; b.cutQube(c.Qube, time.Now()) })
 		return "ok", nil
 	case "unhalt":
 		b.edit(func() { delete(b.halted, c.Qube) })
 		return "ok", nil
 	case "cut":
-		b.edit(func() { b.cutQube(c.Qube) })
+		b.edit(func() { b.cutQube(c.Qube, time.Now()) })
 		return "ok", nil
 	case "restart-agent":
 		return b.restartAgent(ctx, c.Qube, c.Duration.Duration)

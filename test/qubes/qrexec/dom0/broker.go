@@ -186,7 +186,8 @@ func (b *Broker) attach(a *agentLink) {
 }
 
 // detach forgets an agent. If no other takes its place within the grace period,
-// the qube counts as gone, and so do the calls it serves.
+// the qube counts as gone, and so do the calls it serves. Those that came later wait
+// for the agent.
 func (b *Broker) detach(a *agentLink) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -195,19 +196,20 @@ func (b *Broker) detach(a *agentLink) {
 	}
 	delete(b.agents, a.qube)
 	b.announce()
+	left := time.Now()
 	time.AfterFunc(b.options.Grace, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.agents[a.qube] == nil {
-			b.cutQube(a.qube)
+			b.cutQube(a.qube, left)
 		}
 	})
 }
 
-// cutQube drops all calls to or from qube. The caller holds mu.
-func (b *Broker) cutQube(qube string) {
+// cutQube drops all calls to or from qube that began before a time. The caller holds mu.
+func (b *Broker) cutQube(qube string, before time.Time) {
 	for _, c := range b.calls {
-		if c.Target == qube || c.Source == qube {
+		if (c.Target == qube || c.Source == qube) && c.Started.Before(before) {
 			c.cut()
 		}
 	}
