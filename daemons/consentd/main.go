@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
@@ -101,7 +102,32 @@ func serve(log logrus.FieldLogger, times consentd.Times) error {
 		return fmt.Errorf("telling the service manager: %w", err)
 	}
 	log.Info("ready")
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("reading the watchdog's time: %w", err)
+	}
+	if period > 0 {
+		go beat(ctx, server.Desk, period/3, log)
+	}
 	return server.Serve(ctx, listener)
+}
+
+// beat tells the service manager every now and then that the desk still answers: one
+// that hangs is ended, and what it was asked is denied.
+func beat(ctx context.Context, desk *consentd.Desk, every time.Duration, log logrus.FieldLogger) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		desk.Idle() // has the lock that each question needs
+		if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
+			log.WithField(journal.Err, err).Warn("the service manager does not hear from us")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // listen makes the socket. The lock says that the one which is there is of a

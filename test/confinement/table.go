@@ -11,7 +11,7 @@ import (
 
 // notConfining are keys of [Service] that say how a daemon runs, not what it may.
 var notConfining = []string{
-	"ExecStart", "ExecStop", "StandardError", "Environment", "EnvironmentFile", "TimeoutStartSec", "TimeoutStopSec", "Type", "KillSignal", "User",
+	"ExecStart", "ExecStop", "StandardError", "Environment", "EnvironmentFile", "TimeoutStartSec", "TimeoutStopSec", "WatchdogSec", "WatchdogSignal", "Type", "KillSignal", "User",
 }
 
 // Settings are the confining settings of each service below dir (the project's
