@@ -134,6 +134,12 @@ func serve(call *guard.Call) (*sshguard.Guard, error) {
 	if ctx.Err() != nil {
 		return firewall, context.Cause(ctx)
 	}
+	ended, stop, err := agents.Watch()
+	if err != nil {
+		return firewall, err
+	}
+	defer stop()
+	firewall.AgentEnded = ended
 	landlocked, err := confine.Guard()
 	if err != nil {
 		return firewall, err

@@ -72,6 +72,9 @@ type Guard struct {
 	// Stale tells whether the rules have changed since they were read; the call
 	// ends then, and the next one has the new ones. May be nil.
 	Stale func() bool
+	// AgentEnded is closed when one of Agents has ended: a call in which nothing is
+	// outstanding ends then, and the next one finds the agent's successor. May be nil.
+	AgentEnded <-chan struct{}
 	// Lost is not nil if a line of Log that says what was given went nowhere: what
 	// cannot be recorded is not given. May be nil.
 	Lost func() error
@@ -101,7 +104,7 @@ var (
 	ErrStale = errors.New("the rules have changed: the next call goes by the new ones")
 	// ErrAgent says that an agent failed. The call ends: the next one connects
 	// to the agents anew, which a confined guard cannot do.
-	ErrAgent = errors.New("an agent failed, see above")
+	ErrAgent = errors.New("an agent failed or has ended")
 )
 
 // Serve answers messages until the client's end or ctx's, whose cause it then
@@ -120,7 +123,7 @@ func (g *Guard) Serve(ctx context.Context, in sshagent.Source, out Writer) error
 	go receive(ctx, cancel, reader, incoming)
 	wrong := 0
 	for {
-		m, err := next(ctx, incoming)
+		m, err := g.next(ctx, incoming)
 		if err != nil {
 			return err
 		}

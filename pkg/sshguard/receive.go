@@ -39,17 +39,24 @@ func receive(ctx context.Context, cancel context.CancelCauseFunc, reader *sshage
 	}
 }
 
-// next prefers the end to further messages.
-func next(ctx context.Context, incoming <-chan message) (message, error) {
+// next prefers the client's end to further messages, and those to the agent's end.
+func (g *Guard) next(ctx context.Context, incoming <-chan message) (message, error) {
+	var m message
 	select {
 	case <-ctx.Done():
 		return message{}, context.Cause(ctx)
-	case m := <-incoming:
-		if ctx.Err() != nil {
-			return message{}, context.Cause(ctx)
+	case m = <-incoming:
+	case <-g.AgentEnded:
+		select {
+		case m = <-incoming:
+		default:
+			return message{}, ErrAgent
 		}
-		return m, nil
 	}
+	if ctx.Err() != nil {
+		return message{}, context.Cause(ctx)
+	}
+	return m, nil
 }
 
 // endOfInput judges the reader's last error.

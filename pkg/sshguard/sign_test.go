@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
@@ -326,5 +327,24 @@ func TestABrokenAgentEndsTheCall(t *testing.T) {
 	}
 	if _, err := c.in.Next(); err != nil {
 		t.Errorf("the request was not answered: %v", err)
+	}
+}
+
+// A client that keeps its connection does not have to lose a request to learn that
+// the agent was restarted.
+func TestTheEndOfAnIdleAgentEndsTheCall(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	ended := make(chan struct{})
+	log, hook := logtest.NewNullLogger()
+	c := serve(t, &sshguard.Guard{
+		Qube: "work", Rules: parseRules(t, allowAll), Agents: []sshguard.Agent{newVault(t, k.AddedKey)}, AgentEnded: ended, Log: log,
+	}, hook)
+	if ids := c.list(); len(ids) != 1 {
+		t.Fatalf("%d keys are listed", len(ids))
+	}
+	close(ended)
+	if err := <-c.ended; !errors.Is(err, sshguard.ErrAgent) {
+		t.Errorf("ended by %v", err)
 	}
 }

@@ -229,7 +229,22 @@ func TestAnAgentThatDiesIsBrokenAndItsSuccessorIsFound(t *testing.T) {
 	path := filepath.Join(shortDir(t), "agent")
 	stop := startAgent(t, path)
 	a := dial(t, path)
+	ended, unwatch, err := upstream.Agents{a}.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unwatch()
+	select {
+	case <-ended:
+		t.Error("it is said to have ended while it runs")
+	case <-time.After(50 * time.Millisecond):
+	}
 	stop()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody is told that it has ended")
+	}
 	var none bind.List
 	if _, err := a.List(t.Context(), &none); err == nil || !a.Broken() {
 		t.Errorf("after its end: %v, broken %v", err, a.Broken())
