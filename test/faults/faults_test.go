@@ -27,7 +27,7 @@ type plan struct {
 // and ROOT. Without the first three it is the gate's run, which has some of each.
 func planned(t *testing.T) plan {
 	t.Helper()
-	p := plan{roots: []string{cmp.Or(os.Getenv("ROOT"), "trixie")}, growth: 60, soak: 6 * time.Second, seed: uint64(time.Now().UnixNano())}
+	p := plan{roots: []string{cmp.Or(os.Getenv("ROOT"), "trixie")}, growth: 60, soak: 4 * time.Second, seed: uint64(time.Now().UnixNano())}
 	var err error
 	if text := os.Getenv("SOAK_SEED"); text != "" {
 		p.seed, err = strconv.ParseUint(text, 10, 64)

@@ -31,11 +31,19 @@ func killFaults() []fault {
 		{name: "kill-client-answering", stage: answering, during: client, want: broken},
 		{name: "kill-guard-calling", only: withBody, stage: calling, during: guard, want: broken},
 		{name: "kill-guard-working", gate: true, stage: working, during: guard, want: broken},
-		{name: "kill-guard-answering", only: []string{"ssh"}, stage: answering, during: guard, want: broken},
+		// What the guard has said still arrives. If that is the whole list, the signature is
+		// asked of the next call's.
+		{name: "kill-guard-answering", only: []string{"ssh"}, stage: answering, during: guard, want: map[string]want{"ssh": {any: true, says: noAgent}}},
 		{name: "kill-upstream-working", gate: true, stage: working, during: upstream, after: agentUp, want: upstreamDied},
 		{name: "kill-gpg-working", only: []string{"pass"}, stage: working, during: gpg, want: upstreamDied},
-		{name: "client-gives-up-working", stage: working, patience: "timeout -s KILL 1", during: func(*cell) {}, settle: 40 * time.Second, want: bad(``, ``, ``, ``)},
+		{name: "client-gives-up-working", stage: working, patience: "timeout -s KILL 3", during: func(*cell) {}, settle: 40 * time.Second, want: bad(``, ``, ``, ``)},
 		{name: "upstream-restarted", before: func(c *cell) { upstream(c); agentUp(c) }, want: map[string]want{"": {good: true}}},
+		// The guard ends its call with the agent, so that the next request makes another.
+		{name: "agent-restarts-connection-open", only: []string{"ssh"}, stage: holding, patience: heldOpen, during: func(c *cell) {
+			upstream(c)
+			agentUp(c)
+			c.onWork("printf '\\n\\n' >go")
+		}, want: map[string]want{"": {good: true}}},
 		{name: "upstream-hangs-a-while", stage: working, during: func(c *cell) {
 			time.Sleep(1500 * time.Millisecond)
 			c.onVault(c.s.goOn)
@@ -52,15 +60,26 @@ func killFaults() []fault {
 		}},
 		{name: "qrexec-agent-restarts-in-vault", before: func(c *cell) { c.ctl("restart-agent", "--for", "1s", "vault") }, after: func(c *cell) { c.ctl("wait-agent", "vault") }, want: dom0Says("4001.*Qubes policy refused", "dom0 refused")},
 		{name: "qrexec-agent-restarts-in-work", before: func(c *cell) { c.ctl("restart-agent", "--for", "1s", "work") }, after: func(c *cell) { c.ctl("wait-agent", "work") }, want: dom0Says("4900.*qrexec in this qube did not connect", "qrexec in this qube did not connect")},
+		{name: "qrexec-agents-restart-deciding", stage: deciding, during: restartAgents, want: dom0Says("4001.*Qubes policy refused", "dom0 refused")},
 		{name: "qrexec-agents-restart-working", stage: working, during: func(c *cell) {
-			c.ctl("restart-agent", "--for", "200ms", "vault")
-			c.ctl("restart-agent", "--for", "200ms", "work")
-			c.ctl("wait-agent", "vault")
-			c.ctl("wait-agent", "work")
+			restartAgents(c)
 			c.onVault(c.s.goOn)
 		}, want: map[string]want{"": {good: true}}},
 	}
 }
+
+func restartAgents(c *cell) {
+	for _, qube := range []string{"vault", "work"} {
+		c.ctl("restart-agent", "--for", "200ms", qube)
+	}
+	for _, qube := range []string{"vault", "work"} {
+		c.ctl("wait-agent", qube)
+	}
+}
+
+// heldOpen signs on one connection, before and after somebody writes to the pipe, and
+// then has the client run.
+const heldOpen = `sh -c './client -n 8 -only ssh <>go >held && exec "$@"' sh`
 
 // bad is what is expected where the request gets no answer: what each service's client
 // is told, and a line in a journal.

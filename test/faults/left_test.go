@@ -64,7 +64,7 @@ var changing = regexp.MustCompile(strings.Join([]string{
 	`^descriptors consentd`,
 	// What is counted, and when a person was notified; locks that nobody holds; what
 	// follows a file that grew.
-	`^file /run/user/1000/splitvault/(log|rate|notified|slots|guards|holds|consent|S.consent)`,
+	`^file /run/user/1000/splitvault/(log|rate|notified|slots|guards|holds|consent|S.consent|warm$)`,
 	`^file .local/state/splitvault/audit\.\d`,
 }, "|"))
 

@@ -37,20 +37,6 @@ type want struct {
 	log  string // pattern of a line of ours in the journal of work or vault, "" = none is needed
 }
 
-// stage is how far a request is.
-type stage int
-
-const (
-	// nothing of the request has arrived in the vault.
-	calling stage = iota
-	// the vault's agent has it, and takes its time.
-	working
-	// the answer comes, and takes seconds.
-	answering
-)
-
-func (s stage) String() string { return [...]string{"calling", "working", "answering"}[s] }
-
 // cell is one fault for one service.
 type cell struct {
 	*world
@@ -120,7 +106,12 @@ func (c *cell) run() string {
 		c.release()
 	}
 	c.judge(a, since)
-	c.next()
+	if c.f.stage == asking {
+		c.nextAsked()
+		c.sendAway()
+	} else {
+		c.next()
+	}
 	c.settledWithin(c.t, max(c.f.settle, patience))
 	return describe(c.s, a)
 }
@@ -207,51 +198,6 @@ func (c *cell) journalNow() map[string]string {
 // these are more faults in a minute than a log has patience for.
 func (c *cell) forgetLines() {
 	must(c.t, second(c.vault.User(c.t.Context(), "rm -f /run/user/1000/splitvault/log/*")))
-}
-
-// bring prepares that the request gets as far as the fault's stage, and no farther.
-func (c *cell) bring() {
-	switch c.f.stage {
-	case calling:
-		c.ctl("fault", "stall", "--service", c.s.calls, "--direction", "to-service", "--times", "1")
-	case working:
-		c.onVault(c.s.stop)
-	case answering:
-		chunk := "1"
-		if c.s.name == "pass" { // whose answer is the longest
-			chunk = "100"
-		}
-		c.ctl("fault", "slow", "--service", c.s.calls, "--chunk", chunk, "--delay", "15ms", "--times", "1")
-	}
-}
-
-// await waits until it is there.
-func (c *cell) await(r *asked) {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		calls, err := c.Calls()
-		must(c.t, err)
-		if calls.Open > 0 {
-			break
-		}
-		select {
-		case <-r.ended:
-			c.t.Errorf("the request has ended before it came as far as %v: %q", c.f.stage, r.answer().said)
-			return
-		default:
-		}
-		if time.Now().After(deadline) {
-			c.t.Fatal("the request makes no call")
-		}
-	}
-	time.Sleep(200 * time.Millisecond) // the guard has started, and is where it waits
-}
-
-// release lets go of what bring has stopped. What was killed has no more to go on.
-func (c *cell) release() {
-	if c.f.stage == working {
-		_, _ = c.vault.User(c.t.Context(), c.s.goOn)
-	}
-	c.ctl("clear")
 }
 
 func (c *cell) ctl(args ...string) {

@@ -8,7 +8,7 @@ import (
 
 // faults are all of them.
 func faults() []fault {
-	return slices.Concat(qrexecFaults(), killFaults(), systemFaults())
+	return slices.Concat(qrexecFaults(), killFaults(), systemFaults(), personFaults())
 }
 
 // once is a fault of qrexec's that meets one call.

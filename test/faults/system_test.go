@@ -32,15 +32,15 @@ func guardWrapper(limit string) func(c *cell) {
 
 func noWrapper(c *cell) { c.rootVault("rm /usr/local/etc/qubes-rpc/*") }
 
-// relayLimit gives the relays a limit.
-func relayLimit(setting string) func(c *cell) {
+// relaySetting gives the relays a line of their own.
+func relaySetting(setting string) func(c *cell) {
 	return func(c *cell) {
-		must(c.t, c.work.Put(c.t.Context(), ".config/systemd/user/"+c.s.unit+"@.service.d/limit.conf", []byte("[Service]\n"+setting+"\n")))
+		must(c.t, c.work.Put(c.t.Context(), ".config/systemd/user/"+c.s.unit+"@.service.d/test.conf", []byte("[Service]\n"+setting+"\n")))
 		c.onWork("systemctl --user daemon-reload")
 	}
 }
 
-func noRelayLimit(c *cell) {
+func noRelaySetting(c *cell) {
 	c.onWork("rm -r .config/systemd/user/" + c.s.unit + "@.service.d && systemctl --user daemon-reload")
 }
 
@@ -67,10 +67,10 @@ func systemFaults() []fault {
 		{name: "vault-runtime-disk-full", before: func(c *cell) { c.rootVault(fill(runtime)) }, after: func(c *cell) { c.rootVault("umount " + runtime) }, want: good},
 		{name: "client-runtime-disk-full", before: func(c *cell) { c.rootWork(fill(runtime + "/slots")) }, after: func(c *cell) { c.rootWork("umount " + runtime + "/slots") }, want: bad(noAgent, `4900.*no space left`, `no space left`, `no space left`)},
 		{name: "store-disk-full", only: []string{"pass"}, before: storeFull, after: func(c *cell) { c.rootVault("umount /home/user/.password-store") }, want: good},
-		{name: "no-memory-for-relay", before: relayLimit("LimitDATA=1M"), after: noRelayLimit, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
-		{name: "no-address-space-for-relay", before: relayLimit("LimitAS=80M"), after: noRelayLimit, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
+		{name: "no-memory-for-relay", before: relaySetting("LimitDATA=1M"), after: noRelaySetting, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
+		{name: "no-address-space-for-relay", before: relaySetting("LimitAS=80M"), after: noRelaySetting, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
 		{name: "no-memory-for-guard", gate: true, before: guardWrapper("-d 1000"), after: noWrapper, want: bad(noAgent, `4900.*in VAULT`, `in VAULT`, ``)},
-		{name: "no-descriptors-for-relay", before: relayLimit("LimitNOFILE=8"), after: noRelayLimit, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
+		{name: "no-descriptors-for-relay", before: relaySetting("LimitNOFILE=8"), after: noRelaySetting, want: bad(`communication with agent failed|No private key found`, `Empty reply|reset by peer|4900.*(qrexec|too many open files)`, `the relay ended|too many open files`, ``)},
 		{name: "no-descriptors-for-guard", before: guardWrapper("-n 6"), after: noWrapper, want: bad(noAgent, `4900.*in VAULT`, `in VAULT`, ``)},
 		{name: "few-descriptors-for-guard", before: guardWrapper("-n 9"), after: noWrapper, want: bad(noAgent, `4900.*in VAULT`, `in VAULT`, ``)},
 		// ssh-agent is started with a limit, below which it does not start, and keeps to it.

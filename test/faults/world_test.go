@@ -53,10 +53,12 @@ pass.InsertPassword * work @anyvm allow target=vault`
 
 // The vault's agents, as services of its user that survive a restart of the vault.
 const (
+	// The ssh agent's socket gets its name when the agent has its key: before that it
+	// would truly say that it has none.
 	agentUnit = `[Service]
-ExecStartPre=-rm -f %t/agent.sock
-ExecStart=ssh-agent -D -a %t/agent.sock
-ExecStartPost=sh -c 'until SSH_AUTH_SOCK=$XDG_RUNTIME_DIR/agent.sock ssh-add -q key; do sleep 0.02; done'
+ExecStartPre=-rm -f %t/agent.sock %t/agent.new
+ExecStart=ssh-agent -D -a %t/agent.new
+ExecStartPost=sh -c 'until SSH_AUTH_SOCK=$XDG_RUNTIME_DIR/agent.new ssh-add -q key; do sleep 0.02; done; mv $XDG_RUNTIME_DIR/agent.new $XDG_RUNTIME_DIR/agent.sock'
 WorkingDirectory=%h
 Restart=always
 RestartSec=100ms

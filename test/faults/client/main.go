@@ -4,7 +4,8 @@
 //	client -for 10m              workers of all three services; one line a request
 //	client -n 10000 -only ssh    so many requests of one service on one connection, for the
 //	                             memory of what serves it: after a quarter of them, and
-//	                             again at the end, it prints "now" and waits for a line
+//	                             again at the end, it prints "now" and waits for a line;
+//	                             with -each 50 on a new connection after so many
 //
 // A line is BEGAN ENDED WORKER WHAT OUTCOME DETAIL, times in milliseconds since 1970.
 // OUTCOME is ok; failed, for an error that a client can be expected to meet; slow, for
@@ -14,6 +15,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,6 +43,7 @@ type session interface {
 func main() {
 	length := flag.Duration("for", 0, "how long")
 	n := flag.Int("n", 0, "how many requests on one connection")
+	each := flag.Int("each", 0, "how many requests on a connection, if not all")
 	only := flag.String("only", "", "ssh, clef, pass or asked")
 	flag.Parse()
 	sessions := map[string]func() session{
@@ -49,11 +52,11 @@ func main() {
 	var err error
 	switch {
 	case *n > 0 && sessions[*only] != nil:
-		err = count(sessions[*only](), *n)
+		err = count(sessions[*only], *n, cmp.Or(*each, *n))
 	case *length > 0:
 		all(sessions, *length)
 	default:
-		err = errors.New("usage: client -for TIME | -n N -only SERVICE")
+		err = errors.New("usage: client -for TIME | -n N [-each N] -only SERVICE")
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "client: %v\n", err)
@@ -109,12 +112,17 @@ func work(worker int, open func() session, until time.Time, lines chan<- string)
 	}
 }
 
-// count sends n requests on one connection, and stops twice to be looked at. asked is
-// for a service that says no to each.
-func count(s session, n int) error {
-	defer s.close()
+// count sends n requests, each of them on one connection and the next on another, and
+// stops twice to be looked at. asked is for a service that says no to each.
+func count(open func() session, n, each int) error {
+	s := open()
+	defer func() { s.close() }()
 	in := bufio.NewReader(os.Stdin)
 	for i := range n {
+		if i > 0 && i%each == 0 {
+			s.close()
+			s = open()
+		}
 		if i == n/4 {
 			if err := stop(in); err != nil {
 				return err
@@ -124,6 +132,9 @@ func count(s session, n int) error {
 		if what, err := s.request(i * kinds); err != nil {
 			return fmt.Errorf("request %d, %s: %w", i, what, err)
 		}
+	}
+	if each < n {
+		s.close()
 	}
 	return stop(in)
 }

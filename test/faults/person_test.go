@@ -1,0 +1,54 @@
+package faults
+
+import (
+	"strings"
+	"time"
+)
+
+// personFaults are those of what asks a person, while it does.
+func personFaults() []fault {
+	kill := func(name string) func(c *cell) { return func(c *cell) { c.onVault("pkill -KILL -x " + name) } }
+	hang := func(c *cell) { c.onVault("pkill -STOP -x consentd") }
+	denied := bad(noAgent, `4001.*User denied: (nobody c(an|ould) be asked in the vault|the program that asks failed)`, `refused in the vault`, ``)
+	return []fault{
+		{name: "kill-consentd-asking", stage: asking, during: kill("consentd"), want: denied},
+		{name: "kill-prompter-asking", stage: asking, during: kill("zenity"), want: denied},
+		{name: "consentd-hangs-asking", within: 60 * time.Second, stage: asking, during: hang, want: denied},
+		{name: "consentd-hangs", before: func(c *cell) {
+			c.callPerson()
+			c.onVault("systemctl --user start splitvault-consent")
+			hang(c)
+		}, after: func(c *cell) { c.sendAway() }, want: denied},
+	}
+}
+
+// callPerson gives the vault a screen, and rules that leave everything to whoever sits
+// before it.
+func (c *cell) callPerson() {
+	must(c.t, c.vault.Put(c.t.Context(), rulesPath, []byte(strings.ReplaceAll(rules, `"allow"`, `"ask"`))))
+	c.onVault(`systemd-run --user --quiet --collect --unit=screen Xvfb :7 -noreset -screen 0 1024x768x24
+until test -S /tmp/.X11-unix/X7; do sleep 0.02; done
+systemctl --user set-environment DISPLAY=:7`)
+}
+
+// window waits until the person is asked.
+func (c *cell) window() {
+	c.onVault(`for i in $(seq 500); do DISPLAY=:7 xdotool search --name "splitvault: work asks" && exit; sleep 0.02; done; exit 1`)
+}
+
+// nextAsked checks that the next request is asked about, and that a yes is one.
+func (c *cell) nextAsked() {
+	r := c.send(c.t.Context(), c.s, 30*time.Second, "")
+	c.window()
+	// Read first; the button that is chosen already is Deny.
+	c.onVault("sleep 1.2; DISPLAY=:7 xdotool key --delay 100 Tab Return")
+	if a := r.answer(); !a.good(c.s) {
+		c.t.Errorf("the next request, allowed by a person, gets %q, %v", a.said, a.err)
+	}
+}
+
+// sendAway takes back what callPerson did.
+func (c *cell) sendAway() {
+	c.onVault("systemctl --user unset-environment DISPLAY; systemctl --user stop screen splitvault-consent")
+	must(c.t, c.vault.Put(c.t.Context(), rulesPath, []byte(rules)))
+}
