@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -281,7 +282,9 @@ func startAgent(t *testing.T, path string) (stop func()) {
 	}
 	t.Cleanup(stop)
 	for range 500 {
-		if _, err := os.Stat(path); err == nil {
+		// The socket is there a moment before the agent listens.
+		if conn, err := net.Dial("unix", path); err == nil {
+			_ = conn.Close()
 			return stop
 		}
 		time.Sleep(10 * time.Millisecond)
