@@ -53,9 +53,7 @@ func Guard() (landlocked bool, err error) {
 	if ruleset == none {
 		return false, nil
 	}
-	// The filter lets it through, and has set no_new_privs for all threads, without
-	// which it fails: done the other way round it would take a second stop of them
-	// all, and that is what costs.
+	// The filter lets it through; no_new_privs, without which it fails, is set by now.
 	if err := errors.Join(ll.AllThreadsLandlockRestrictSelf(ruleset, 0), unix.Close(ruleset)); err != nil {
 		return false, fmt.Errorf("closing the file system (Landlock): %w", err)
 	}

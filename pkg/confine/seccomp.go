@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
@@ -117,9 +118,10 @@ func program(rules []rule) []unix.SockFilter {
 func noNewResources() error { return install(program(allowed())) }
 
 func install(filter []unix.SockFilter) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+	// In all threads: the goroutine may be on another when it filters. To lock it to
+	// one would have Go start a thread more, which is stopped with the others
+	// afterwards and kept to the end: of a guard's memory 30 KiB, and no time saved.
+	if err := ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("setting no_new_privs: %w", err)
 	}
 	fprog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
