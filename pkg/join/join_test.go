@@ -251,3 +251,39 @@ func TestAStaleSocketIsReplaced(t *testing.T) {
 		t.Error("a link was followed")
 	}
 }
+
+// Whoever was killed cannot clean up, and his request may never come again.
+func TestTheNextOneCleansUpAfterTheDead(t *testing.T) {
+	t.Parallel()
+	g := group(t)
+	leave := func(key string) *os.File {
+		lock, err := g.lock(key)
+		if err != nil || lock == nil {
+			t.Fatalf("no lock: %v", err)
+		}
+		if err := os.WriteFile(g.path(key, ".sock"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return lock
+	}
+	leave("dead").Close()
+	alive := leave("alive")
+	// It is done beside the work, which gives it the time here.
+	result, err := g.Do(t.Context(), t.Context(), "next", func(context.Context) []byte {
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if left, err := filepath.Glob(g.path("dead", ".*")); err == nil && len(left) == 0 {
+				return []byte("done")
+			}
+		}
+		return []byte("the files of the dead are there")
+	})
+	if err != nil || string(result) != "done" {
+		t.Errorf("the work gives %q, %v", result, err)
+	}
+	for _, suffix := range []string{".lock", ".sock"} {
+		if err := os.Remove(g.path("alive", suffix)); err != nil {
+			t.Errorf("of one that lives: %v", err)
+		}
+	}
+	alive.Close()
+}

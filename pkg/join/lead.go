@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +41,7 @@ func (g *Group) lead(ctx, client context.Context, key string, work func(ctx cont
 	all.Go(func() { l.accept(ctx, listener, &all) })
 	done := make(chan []byte, 1)
 	all.Go(func() { done <- work(ctx) })
+	all.Go(g.sweep)
 	result, err := l.serve(ctx, client, done, g.patience())
 	// In this order: who finds no socket looks at the lock.
 	listener.Close()
@@ -49,6 +52,24 @@ func (g *Group) lead(ctx, client context.Context, key string, work func(ctx cont
 	}
 	all.Wait()
 	return result, err
+}
+
+// sweep removes the files of leaders that were killed.
+func (g *Group) sweep() {
+	locks, err := filepath.Glob(g.path("*", ".lock"))
+	if err != nil {
+		return // a pattern in the name of the directory
+	}
+	for _, path := range locks {
+		key := strings.TrimSuffix(filepath.Base(path), ".lock")
+		lock, err := g.lock(key)
+		if err != nil || lock == nil {
+			continue // it lives
+		}
+		_ = os.Remove(g.path(key, ".sock"))
+		_ = os.Remove(path)
+		lock.Close()
+	}
 }
 
 // serve waits for the result and for somebody who takes it.
