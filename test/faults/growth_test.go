@@ -108,11 +108,12 @@ const (
 )
 
 // measure tells of each of the user's processes its name, number, memory, threads and
-// descriptors, the oldest first; and of the files in which we keep something.
+// descriptors, the oldest first; and of the files in which we keep something, but what
+// follows an audit file that grew.
 const measure = `for p in $(ps -u user -o pid= --sort=start_time,pid); do
 	echo "process $(cat /proc/$p/comm) $p $(sed -n 's/^Pss: *//p' /proc/$p/smaps_rollup | tr -dc 0-9) $(sed -n 's/^Threads:\s*//p' /proc/$p/status) $(ls /proc/$p/fd | wc -l)"
 done 2>/dev/null
-find /run/user/1000/splitvault /home/user/.local/state/splitvault -type f -printf 'file %p\n' 2>/dev/null | sort`
+find /run/user/1000/splitvault /home/user/.local/state/splitvault -type f ! -name 'audit.[0-9]*' -printf 'file %p\n' 2>/dev/null | sort`
 
 // sizes waits for the client to stop, and looks at the programs, once each is one
 // process: what served an earlier client may still be about to end.
