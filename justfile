@@ -163,7 +163,7 @@ scenario NAME: build clef
 clef-mutants n='10000': build clef
     MUTATED={{ quote(n) }} go test -count=1 -v -timeout 60m -run 'ClefAttacks/at_once/mutants$' ./test/clefattacks
 
-# Every fault for every service on both roots, and what comes of it (root; WHAT: a pattern of names)
+# Every fault for every service on both roots, and what comes of it (root; WHAT: a pattern of names, or `clock`, which turns this machine's clock by an hour)
 [group('test')]
 faults what='all': build clef
     FAULTS={{ quote(what) }} go test -count=1 -v -timeout 90m ./test/faults

@@ -23,7 +23,7 @@ type plan struct {
 	seed   uint64
 }
 
-// planned reads FAULTS ("all" on all roots, or a pattern of names), GROWTH, SOAK, SOAK_SEED
+// planned reads FAULTS ("all" or "clock", on all roots, or a pattern of names), GROWTH, SOAK, SOAK_SEED
 // and ROOT. Without the first three it is the gate's run, which has some of each.
 func planned(t *testing.T) plan {
 	t.Helper()
@@ -51,6 +51,8 @@ func planned(t *testing.T) plan {
 	case "":
 	case "all":
 		p.roots, p.faults = roots.Suites(), faults()
+	case "clock":
+		p.roots, p.faults = roots.Suites(), clockFaults()
 	default:
 		p.faults = slices.DeleteFunc(faults(), func(f fault) bool { return !regexp.MustCompile(names).MatchString(f.name) })
 	}
