@@ -115,19 +115,12 @@ func reopen(dir *os.File) (*os.File, error) {
 }
 
 func openDir(dir *os.File, name string) (*os.File, error) {
-	n, err := openDirAt(fd(dir), name)
+	n, err := unix.Openat(fd(dir), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, absent(err)
 	}
+	// By this path Go asks what an entry is, where the directory does not say.
 	return os.NewFile(uintptr(n), dir.Name()+"/"+name), nil
-}
-
-func openDirAt(dir int, name string) (int, error) {
-	n, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, absent(err)
-	}
-	return n, nil
 }
 
 // openRegular opens a file that is neither a link nor anything else that is none.
