@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,6 +104,38 @@ func TestTheTimeToAnswerEnds(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			until(t, "the window stays", func() bool { return s.empty() && len(processes(t, name, s.display)) == 0 })
+		})
+	}
+}
+
+// A program that was stopped while it asks goes with its time, too: nobody can press its
+// buttons, and nothing but SIGKILL ends it.
+func TestAProgramThatHangsGoesWhenTheTimeIsOver(t *testing.T) {
+	need(t, "zenity", "pinentry-gtk-2", "pinentry-qt")
+	s := newScreen(t)
+	for name, p := range map[string]prompt.Program{
+		"zenity": prompt.Zenity{}, "pinentry-gtk-2": prompt.Pinentry{}, "pinentry-qt": prompt.Pinentry{Only: "pinentry-qt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			ctx, over := context.WithCancelCause(t.Context())
+			defer over(nil)
+			done := s.ask(ctx, p, login(0))
+			s.window()
+			asking := processes(t, name, s.display)
+			if len(asking) == 0 {
+				t.Fatal("nobody asks")
+			}
+			for _, pid := range asking {
+				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			over(errOver)
+			if got := wait(t, done); got.answer.Choice != prompt.None || !errors.Is(got.err, errOver) {
+				t.Errorf("got %+v", got)
+			}
+			until(t, "it stays", func() bool { return s.empty() && len(processes(t, name, s.display)) == 0 })
 		})
 	}
 }

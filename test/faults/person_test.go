@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -9,16 +10,29 @@ import (
 func personFaults() []fault {
 	kill := func(name string) func(c *cell) { return func(c *cell) { c.onVault("pkill -KILL -x " + name) } }
 	hang := func(c *cell) { c.onVault("pkill -STOP -x consentd") }
+	stop := func(c *cell) { c.onVault("pkill -STOP -x zenity") }
+	unanswered := `nobody answered the prompt in time`
 	denied := bad(noAgent, `4001.*User denied: (nobody c(an|ould) be asked in the vault|the program that asks failed)`, `refused in the vault`, ``)
 	return []fault{
 		{name: "kill-consentd-asking", stage: asking, during: kill("consentd"), want: denied},
 		{name: "kill-prompter-asking", stage: asking, during: kill("zenity"), want: denied},
+		{name: "prompter-hangs-asking", within: 90 * time.Second, stage: asking, during: stop, after: noPrompter(0), want: bad(noAgent, `4001.*`+unanswered, `refused in the vault`, unanswered)},
+		{name: "prompter-hangs-and-client-gives-up", patience: "timeout -s KILL 3", stage: asking, during: stop, after: noPrompter(40 * time.Second), want: bad(``, ``, ``, `the client is gone`)},
 		{name: "consentd-hangs-asking", within: 60 * time.Second, stage: asking, during: hang, want: denied},
 		{name: "consentd-hangs", before: func(c *cell) {
 			c.callPerson()
 			c.onVault("systemctl --user start splitvault-consent")
 			hang(c)
 		}, after: func(c *cell) { c.sendAway() }, want: denied},
+	}
+}
+
+// noPrompter sees what asked go, stopped or not: before its answer comes, or when the
+// client has gone. A request of Clef's, which others may join, outlives its client by
+// half a minute.
+func noPrompter(within time.Duration) func(c *cell) {
+	return func(c *cell) {
+		c.onVault(fmt.Sprintf("for i in $(seq 0 %d); do pgrep -x zenity || exit 0; sleep 0.1; done; exit 1", within/(100*time.Millisecond)))
 	}
 }
 
