@@ -94,10 +94,31 @@ func TestKilledIsNo(t *testing.T) {
 	if _, err := c.Pause(t.Context(), consent.Pause{Qube: "work"}); err != nil {
 		t.Fatal(err)
 	}
+	watched, err := c.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watched.Close()
+	select {
+	case <-watched.Gone():
+		t.Fatal("it counts as ended while it runs")
+	case <-time.After(50 * time.Millisecond):
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
+	select {
+	case <-watched.Gone():
+	case <-time.After(5 * time.Second):
+		t.Error("a guard that is connected does not learn of it")
+	}
+	if c.Broken() {
+		t.Error("broken before a question failed")
+	}
 	if a, err := c.Ask(t.Context(), question()); err == nil || a.Allowed() {
 		t.Errorf("got %v, %v", a, err)
+	}
+	if !c.Broken() {
+		t.Error("another question is thought to be possible")
 	}
 	again(t, getenv("XDG_RUNTIME_DIR")) // finds the old socket, and the pause
 	a, err := connected(t, getenv).Ask(t.Context(), question())

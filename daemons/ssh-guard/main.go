@@ -24,7 +24,6 @@ import (
 	"github.com/splitvault/splitvault/pkg/slots"
 	"github.com/splitvault/splitvault/pkg/sshguard"
 	"github.com/splitvault/splitvault/pkg/stdio"
-	"github.com/splitvault/splitvault/pkg/upstream"
 )
 
 const usage = `usage: ssh-guard
@@ -80,7 +79,7 @@ func verdict(log *logrus.Entry, answers int, err error) (code int, line string) 
 		log.WithField(journal.Cause, err).Info("call closed")
 	case errors.Is(err, sshguard.ErrStale):
 		log.WithField(journal.Cause, err).Info("call closed")
-	case bad, errors.Is(err, sshguard.ErrAgent), errors.Is(err, guard.ErrBusy):
+	case bad, errors.Is(err, sshguard.ErrAgent), errors.Is(err, sshguard.ErrPerson), errors.Is(err, guard.ErrBusy):
 		log.WithField(journal.Cause, err).Warn("call closed")
 	default:
 		log.WithField(journal.Err, err).Error("call failed")
@@ -119,10 +118,10 @@ func serve(call *guard.Call) (*sshguard.Guard, error) {
 		cancel(sshguard.ErrGone)
 	}()
 	var place *slots.Slot
-	var agents upstream.Agents
+	var found reached
 	err = prepareFor(ctx, in, func(ctx context.Context) (err error) {
 		if place, err = call.Place(ctx, "ssh", callsPerQube); err == nil {
-			agents = prepare(ctx, call, firewall)
+			found = prepare(ctx, call, firewall)
 		}
 		return err
 	})
@@ -130,16 +129,15 @@ func serve(call *guard.Call) (*sshguard.Guard, error) {
 	if err != nil {
 		return firewall, err
 	}
-	defer agents.Close()
+	defer found.agents.Close()
 	if ctx.Err() != nil {
 		return firewall, context.Cause(ctx)
 	}
-	ended, stop, err := agents.Watch()
+	stop, err := found.watch(firewall)
 	if err != nil {
 		return firewall, err
 	}
 	defer stop()
-	firewall.AgentEnded = ended
 	landlocked, err := confine.Guard()
 	if err != nil {
 		return firewall, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/guard"
 	"github.com/splitvault/splitvault/pkg/hangup"
 	"github.com/splitvault/splitvault/pkg/journal"
@@ -27,14 +28,20 @@ const (
 	endGrace     = time.Second / 2  // for agents, once the client has stopped sending
 )
 
+// reached is what a guard has connected to, for the whole of its call.
+type reached struct {
+	agents   upstream.Agents
+	consentd *consent.Client // nil if the rules neither ask nor tell, or nobody is there
+}
+
 // prepare reads the rules and connects to the agents they may be needed for.
 // What is missing is said in the journal, and denied to the client.
-func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) upstream.Agents {
+func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) (found reached) {
 	log := call.Log
 	name, err := rules.ParseAgentName(call.Caller.Argument)
 	if err != nil {
 		log.WithField(journal.Cause, err).Warn("bad agent name: everything is denied")
-		return nil
+		return found
 	}
 	if name == rules.DefaultAgent {
 		name = ""
@@ -43,16 +50,16 @@ func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) up
 	remembered, err := stale.Remember(slices.Concat(rules.Paths(os.Getenv), knownhosts.Paths(os.Getenv, true))...)
 	if err != nil {
 		log.WithField(journal.Err, err).Error("no rules: everything is denied")
-		return nil
+		return found
 	}
 	firewall.Stale = remembered.Changed // until the process ends
 	file, err := rules.LoadOrDefault(rules.Paths(os.Getenv)...)
 	if err != nil {
 		log.WithField(journal.Err, err).Error("no rules: everything is denied")
-		return nil
+		return found
 	}
 	if !file.SSH.Serves(firewall.Qube, string(name)) {
-		return nil // not even an error that depends on the agents
+		return found // not even an error that depends on the agents
 	}
 	firewall.Rules = file.SSH
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
@@ -62,19 +69,39 @@ func prepare(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) up
 		Session:  func(ctx context.Context) string { return upstream.SessionSocket(ctx, os.Getenv) },
 		Official: upstream.OfficialDir,
 	}
-	agents, err := place.Dial(ctx, &file.SSH, name)
+	found.agents, err = place.Dial(ctx, &file.SSH, name)
 	if err != nil {
 		log.WithField(journal.Err, err).Error("no agent")
-		return nil
+		return found
 	}
 	knowHosts(log, firewall)
 	firewall.Rates = call.Rates(firewall.Rules.Rated(firewall.Qube, string(firewall.Agent)))
-	reachPerson(ctx, call, firewall)
-	takeTurns(log, firewall.Qube, agents)
-	for _, a := range agents {
+	found.consentd = reachPerson(ctx, call, firewall)
+	takeTurns(log, firewall.Qube, found.agents)
+	for _, a := range found.agents {
 		firewall.Agents = append(firewall.Agents, a)
 	}
-	return agents
+	return found
+}
+
+// watch has the call end when what it was connected to ends, while nothing is asked of
+// it: a confined guard cannot connect anew.
+func (r reached) watch(firewall *sshguard.Guard) (stop func(), err error) {
+	ended, unwatch, err := r.agents.Watch()
+	if err != nil {
+		return nil, err
+	}
+	firewall.AgentEnded = ended
+	if r.consentd == nil {
+		return unwatch, nil
+	}
+	consentd, err := r.consentd.Watch()
+	if err != nil {
+		unwatch()
+		return nil, err
+	}
+	firewall.PersonEnded = consentd.Gone()
+	return func() { unwatch(); consentd.Close() }, nil
 }
 
 // prepareFor gives up soon after the client has stopped sending: agents that hang
@@ -119,19 +146,22 @@ func knowHosts(log logrus.FieldLogger, firewall *sshguard.Guard) {
 }
 
 // reachPerson connects to consentd if a rule may ask about this qube or tell of it.
-func reachPerson(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) {
+func reachPerson(ctx context.Context, call *guard.Call, firewall *sshguard.Guard) *consent.Client {
 	qube, agent := firewall.Qube, string(firewall.Agent)
 	asks, notifies := firewall.Rules.Asks(qube, agent), firewall.Rules.Notifies(qube, agent)
 	switch {
 	case asks:
 		if person := call.Person(ctx); person != nil {
 			firewall.Person, firewall.Notices = person, person
+			return person
 		}
 	case notifies:
 		if desktop := call.Desktop(ctx); desktop != nil {
 			firewall.Notices = desktop
+			return desktop
 		}
 	}
+	return nil
 }
 
 // takeTurns has the calls of a qube ask an agent one at a time.

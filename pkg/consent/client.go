@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/splitvault/splitvault/pkg/hangup"
 	"github.com/splitvault/splitvault/pkg/peer"
 	"github.com/splitvault/splitvault/pkg/rundir"
 )
@@ -38,7 +40,8 @@ type Client struct {
 	reader *bufio.Reader
 	screen Screen
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	broken bool
 }
 
 // Connect connects to a consentd that runs.
@@ -91,6 +94,22 @@ func (c *Client) greet(ctx context.Context) error {
 // Close ends the connection and withdraws a question.
 func (c *Client) Close() error { return c.conn.Close() }
 
+// Watch begins to watch for consentd's end. While it does, consentd sees no Close.
+func (c *Client) Watch() (*hangup.Watcher, error) {
+	socket, ok := c.conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("watching for the end of consentd: a %T is no socket", c.conn)
+	}
+	return hangup.Watch(socket)
+}
+
+// Broken tells that an exchange has failed, after which there is no other.
+func (c *Client) Broken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
 // Ask asks the person and waits for the answer. Only an Answer whose Allowed is
 // true, together with a nil error, is a yes. When ctx ends, or after
 // AnswerTime, the question is withdrawn and the connection closed; no other
@@ -108,7 +127,9 @@ func (c *Client) Ask(ctx context.Context, r Request) (Answer, error) {
 	}
 	answer, err := reply.answer()
 	if err != nil {
-		c.conn.Close()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.drop()
 		return Answer{}, fmt.Errorf("asking the person: %w", err)
 	}
 	return answer, nil
@@ -123,14 +144,19 @@ func (c *Client) exchange(ctx context.Context, m Message, limit int) (Reply, err
 	defer stop()
 	reply, err := c.talk(m, limit)
 	if ctx.Err() != nil {
-		c.conn.Close()
-		return Reply{}, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
 	if err != nil {
-		c.conn.Close()
+		c.drop()
 		return Reply{}, err
 	}
 	return reply, nil
+}
+
+// drop ends a connection on which an exchange has failed. The caller has mu.
+func (c *Client) drop() {
+	c.broken = true
+	c.conn.Close()
 }
 
 func (c *Client) talk(m Message, limit int) (Reply, error) {

@@ -45,7 +45,7 @@ func (c *Client) Notify(n Notice) error {
 		return fmt.Errorf("notifying: %w", err)
 	}
 	if _, err := c.conn.Write(line); err != nil {
-		c.conn.Close() // half a line may have gone
+		c.drop() // half a line may have gone
 		return fmt.Errorf("notifying: %w", err)
 	}
 	return nil

@@ -21,7 +21,10 @@ type person struct {
 	err     error
 	asked   chan consent.Request
 	pending chan struct{} // if set, no answer before ctx ends; then it is closed
+	broken  bool
 }
+
+func (p *person) Broken() bool { return p.broken }
 
 func (p *person) Ask(ctx context.Context, r consent.Request) (consent.Answer, error) {
 	p.asked <- r

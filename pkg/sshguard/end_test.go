@@ -14,6 +14,7 @@ import (
 
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
+	"github.com/splitvault/splitvault/pkg/consent"
 	"github.com/splitvault/splitvault/pkg/sshagent"
 	"github.com/splitvault/splitvault/pkg/sshagent/bind"
 	"github.com/splitvault/splitvault/pkg/sshguard"
@@ -234,5 +235,80 @@ func TestTheCallEndsWhenTheRulesChange(t *testing.T) {
 	}
 	if v.signed() != 0 || len(c.rest()) != 0 {
 		t.Error("the request was answered by the old rules")
+	}
+}
+
+// What serves a client and is gone, or was not there when the call began, is not missed
+// for longer than this call: the next one may reach another.
+func TestWhatIsMissingEndsTheCall(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	for name, row := range map[string]struct {
+		guard   sshguard.Guard
+		request sshagent.Frame
+		want    error
+	}{
+		"no agent, a list":           {sshguard.Guard{Rules: parseRules(t, allowAll)}, sshagent.RequestIdentities(), sshguard.ErrAgent},
+		"no agent, a signature":      {sshguard.Guard{Rules: parseRules(t, allowAll)}, k.ask(t, k.login("session", nil)), sshguard.ErrAgent},
+		"nobody who could be asked":  {sshguard.Guard{Rules: parseRules(t, askAll), Agents: []sshguard.Agent{newVault(t, k.AddedKey)}}, k.ask(t, sshsig("git")), sshguard.ErrPerson},
+		"consentd ends in a request": {sshguard.Guard{Rules: parseRules(t, askAll), Agents: []sshguard.Agent{newVault(t, k.AddedKey)}, Person: &person{asked: make(chan consent.Request, 1), err: io.EOF, broken: true}}, k.ask(t, sshsig("git")), sshguard.ErrPerson},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log, hook := logtest.NewNullLogger()
+			row.guard.Qube, row.guard.Log = "work", log
+			c := serve(t, &row.guard, hook)
+			c.refused(row.request)
+			if err := c.end(5 * time.Second); !errors.Is(err, row.want) {
+				t.Errorf("ended with %v, want %v", err, row.want)
+			}
+		})
+	}
+}
+
+// What is missing ends no call in which it is not needed: a client's bindings must
+// get through, and a qube without rules learns nothing of the vault's agents.
+func TestWhatIsNotNeededIsNotMissed(t *testing.T) {
+	t.Parallel()
+	k := ed25519Key(t, "key")
+	for name, row := range map[string]struct {
+		rules   string
+		agents  []sshguard.Agent
+		request sshagent.Frame
+		good    bool
+	}{
+		"a binding without an agent":         {allowAll, nil, k.binding(t, "session", false), true},
+		"a list without a rule":              {"", nil, sshagent.RequestIdentities(), false},
+		"a list where only signing is asked": {askAll, []sshguard.Agent{newVault(t, k.AddedKey)}, sshagent.RequestIdentities(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := call(t, parseRules(t, row.rules), row.agents...)
+			for range 2 {
+				if reply := c.ask(row.request); (reply.Type() != sshagent.TypeFailure) != row.good {
+					t.Errorf("answered by %v", reply.Type())
+				}
+			}
+		})
+	}
+}
+
+// Where a client and what serves it end in the same moment, it is the client's end that
+// is told of.
+func TestTheEndOfTheClientCountsFirst(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	close(ended)
+	for range 100 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(sshguard.ErrGone)
+		log, _ := logtest.NewNullLogger()
+		g := &sshguard.Guard{Qube: "work", Log: log, AgentEnded: ended, PersonEnded: ended}
+		in, client := pair(t)
+		if err := g.Serve(ctx, in, in); !errors.Is(err, sshguard.ErrGone) {
+			t.Fatalf("ended by %v", err)
+		}
+		client.Close()
+		in.Close()
 	}
 }

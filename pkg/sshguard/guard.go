@@ -38,6 +38,8 @@ type Agent interface {
 // Person is asked where the rules say so.
 type Person interface {
 	Ask(ctx context.Context, r consent.Request) (consent.Answer, error)
+	// Broken tells that no further question can be asked.
+	Broken() bool
 }
 
 // Notices takes what the vault's owner wants to be told of. It waits a moment at most.
@@ -56,7 +58,7 @@ type Guard struct {
 	Qube   string          // dom0's word
 	Agent  rules.AgentName // what the client asked for
 	Rules  rules.SSH
-	Agents []Agent // none: every request that needs one fails
+	Agents []Agent // none: a request that needs one fails, and ends the call
 	Log    logrus.FieldLogger
 	// KnownHosts are the vault's own; nil knows nobody. Candidates are names that
 	// its hashed entries may stand for.
@@ -65,7 +67,8 @@ type Guard struct {
 	// Rates are the counters of the rules that have a rate, by Verdict.ID. One that
 	// is missing counts as used up.
 	Rates map[string]*rate.Counter
-	// Person answers where the rules ask; nil: nobody can be asked.
+	// Person answers where the rules ask; nil: nobody can be asked, and the call ends
+	// after the first question, as the next one may reach somebody.
 	Person Person
 	// Notices are told of uses by rules with notify; nil: nobody is told.
 	Notices Notices
@@ -75,6 +78,9 @@ type Guard struct {
 	// AgentEnded is closed when one of Agents has ended: a call in which nothing is
 	// outstanding ends then, and the next one finds the agent's successor. May be nil.
 	AgentEnded <-chan struct{}
+	// PersonEnded is closed when what asks Person, or shows Notices, has ended: the
+	// same follows, as a confined guard cannot connect to another. May be nil.
+	PersonEnded <-chan struct{}
 	// Lost is not nil if a line of Log that says what was given went nowhere: what
 	// cannot be recorded is not given. May be nil.
 	Lost func() error
@@ -85,6 +91,7 @@ type Guard struct {
 	throttle throttle
 	shown    string // what the last list said
 	badHosts bool   // that lines of KnownHosts cannot be read was said
+	nobody   bool   // a question had no Person
 }
 
 // Stats are counted while the guard serves.
@@ -104,7 +111,9 @@ var (
 	ErrStale = errors.New("the rules have changed: the next call goes by the new ones")
 	// ErrAgent says that an agent failed. The call ends: the next one connects
 	// to the agents anew, which a confined guard cannot do.
-	ErrAgent = errors.New("an agent failed or has ended")
+	ErrAgent = errors.New("there is no agent, or one failed or has ended")
+	// ErrPerson says the same of what asks a person.
+	ErrPerson = errors.New("what asks a person failed or has ended")
 )
 
 // Serve answers messages until the client's end or ctx's, whose cause it then
@@ -146,8 +155,8 @@ func (g *Guard) Serve(ctx context.Context, in sshagent.Source, out Writer) error
 				return fmt.Errorf("%w: too many messages that no client sends", ErrBadRequest)
 			}
 		}
-		if g.broken() {
-			return ErrAgent
+		if err := g.broken(class); err != nil {
+			return err
 		}
 	}
 }
@@ -219,11 +228,21 @@ func (g *Guard) reset() sshagent.Frame {
 	return sshagent.Success()
 }
 
-func (g *Guard) broken() bool {
+// broken tells what this call cannot be served with any more, or could not from its
+// start, so that requests are refused that the next call may answer.
+func (g *Guard) broken(last sshagent.Class) error {
 	for _, a := range g.Agents {
 		if a.Broken() {
-			return true
+			return ErrAgent
 		}
 	}
-	return false
+	// A binding needs no agent; a call that ended after one would be as far as any gets.
+	wanted := last == sshagent.List || last == sshagent.Sign
+	if wanted && len(g.Agents) == 0 && g.Rules.Serves(g.Qube, string(g.Agent)) {
+		return ErrAgent
+	}
+	if g.nobody || g.Person != nil && g.Person.Broken() {
+		return ErrPerson
+	}
+	return nil
 }

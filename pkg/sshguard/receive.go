@@ -1,6 +1,7 @@
 package sshguard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,24 +40,26 @@ func receive(ctx context.Context, cancel context.CancelCauseFunc, reader *sshage
 	}
 }
 
-// next prefers the client's end to further messages, and those to the agent's end.
+// next prefers the client's end to further messages, and those to the end of what
+// they would be answered with.
 func (g *Guard) next(ctx context.Context, incoming <-chan message) (message, error) {
-	var m message
+	var ended error
 	select {
 	case <-ctx.Done():
 		return message{}, context.Cause(ctx)
-	case m = <-incoming:
+	case m := <-incoming:
+		return m, context.Cause(ctx)
 	case <-g.AgentEnded:
-		select {
-		case m = <-incoming:
-		default:
-			return message{}, ErrAgent
-		}
+		ended = ErrAgent
+	case <-g.PersonEnded:
+		ended = ErrPerson
 	}
-	if ctx.Err() != nil {
-		return message{}, context.Cause(ctx)
+	select {
+	case m := <-incoming:
+		return m, context.Cause(ctx)
+	default:
+		return message{}, cmp.Or(context.Cause(ctx), ended)
 	}
-	return m, nil
 }
 
 // endOfInput judges the reader's last error.

@@ -331,20 +331,30 @@ func TestABrokenAgentEndsTheCall(t *testing.T) {
 }
 
 // A client that keeps its connection does not have to lose a request to learn that
-// the agent was restarted.
-func TestTheEndOfAnIdleAgentEndsTheCall(t *testing.T) {
+// the agent, or what asks a person, was restarted.
+func TestTheEndOfAnIdlePeerEndsTheCall(t *testing.T) {
 	t.Parallel()
 	k := ed25519Key(t, "key")
 	ended := make(chan struct{})
-	log, hook := logtest.NewNullLogger()
-	c := serve(t, &sshguard.Guard{
-		Qube: "work", Rules: parseRules(t, allowAll), Agents: []sshguard.Agent{newVault(t, k.AddedKey)}, AgentEnded: ended, Log: log,
-	}, hook)
-	if ids := c.list(); len(ids) != 1 {
-		t.Fatalf("%d keys are listed", len(ids))
+	for name, row := range map[string]struct {
+		guard sshguard.Guard
+		want  error
+	}{
+		"agent":    {sshguard.Guard{AgentEnded: ended}, sshguard.ErrAgent},
+		"consentd": {sshguard.Guard{PersonEnded: ended}, sshguard.ErrPerson},
+	} {
+		log, hook := logtest.NewNullLogger()
+		g := &row.guard
+		g.Qube, g.Rules, g.Agents, g.Log = "work", parseRules(t, allowAll), []sshguard.Agent{newVault(t, k.AddedKey)}, log
+		c := serve(t, g, hook)
+		if ids := c.list(); len(ids) != 1 {
+			t.Fatalf("%d keys are listed", len(ids))
+		}
+		t.Cleanup(func() {
+			if err := <-c.ended; !errors.Is(err, row.want) {
+				t.Errorf("%s: ended by %v", name, err)
+			}
+		})
 	}
 	close(ended)
-	if err := <-c.ended; !errors.Is(err, sshguard.ErrAgent) {
-		t.Errorf("ended by %v", err)
-	}
 }

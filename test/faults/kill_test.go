@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func killFaults() []fault {
 		{name: "client-gives-up-working", stage: working, patience: "timeout -s KILL 3", during: func(*cell) {}, settle: 40 * time.Second, want: bad(``, ``, ``, ``)},
 		{name: "upstream-restarted", before: func(c *cell) { upstream(c); agentUp(c) }, want: map[string]want{"": {good: true}}},
 		// The guard ends its call with the agent, so that the next request makes another.
-		{name: "agent-restarts-connection-open", only: []string{"ssh"}, stage: holding, patience: heldOpen, during: func(c *cell) {
+		{name: "agent-restarts-connection-open", only: []string{"ssh"}, stage: holding, patience: heldOpen(8), during: func(c *cell) {
 			upstream(c)
 			agentUp(c)
 			c.onWork("printf '\\n\\n' >go")
@@ -77,9 +78,11 @@ func restartAgents(c *cell) {
 	}
 }
 
-// heldOpen signs on one connection, before and after somebody writes to the pipe, and
-// then has the client run.
-const heldOpen = `sh -c './client -n 8 -only ssh <>go >held && exec "$@"' sh`
+// heldOpen signs n times on one connection, a quarter of them before somebody writes to
+// the pipe, and then has the client run.
+func heldOpen(n int) string {
+	return fmt.Sprintf(`sh -c './client -n %d -only ssh <>go >held && exec "$@"' sh`, n)
+}
 
 // bad is what is expected where the request gets no answer: what each service's client
 // is told, and a line in a journal.

@@ -24,6 +24,16 @@ func personFaults() []fault {
 			c.onVault("systemctl --user start splitvault-consent")
 			hang(c)
 		}, after: func(c *cell) { c.sendAway() }, want: denied},
+		// The guard ends its call with consentd, so that the next request makes another.
+		{name: "kill-consentd-connection-open", only: []string{"ssh"}, within: 50 * time.Second, stage: holding, patience: heldOpen(4),
+			before: func(c *cell) { c.callGranting() },
+			during: func(c *cell) {
+				c.onVault("pkill -KILL -x consentd; sleep 0.3")
+				c.onWork("printf '\\n\\n' >go")
+			}, after: func(c *cell) {
+				c.onVault("systemctl --user stop granting")
+				c.sendAway()
+			}, want: map[string]want{"": {good: true, log: `(?s)prompt answered: allowed.*ready.*prompt answered: allowed`}}},
 	}
 }
 
@@ -43,6 +53,18 @@ func (c *cell) callPerson() {
 	c.onVault(`systemd-run --user --quiet --collect --unit=screen Xvfb :7 -noreset -screen 0 1024x768x24
 until test -S /tmp/.X11-unix/X7; do sleep 0.02; done
 systemctl --user set-environment DISPLAY=:7`)
+}
+
+// callGranting has somebody sit before the screen who allows everything.
+func (c *cell) callGranting() {
+	c.callPerson()
+	c.onVault(`systemd-run --user --quiet --collect --unit=granting --setenv=DISPLAY=:7 sh -c '
+while :; do
+	until xdotool search --name "splitvault: work asks"; do sleep 0.1; done
+	sleep 1.2
+	xdotool key --delay 100 Tab Return
+	sleep 0.3
+done'`)
 }
 
 // window waits until the person is asked.

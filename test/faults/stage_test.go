@@ -63,7 +63,7 @@ func (c *cell) await(r *asked) {
 	case asking:
 		c.window()
 	case holding:
-		c.onWork("until grep -q now held; do sleep 0.02; done")
+		c.onWork("for i in $(seq 500); do grep -q now held && exit; sleep 0.02; done; exit 1")
 	default:
 		time.Sleep(200 * time.Millisecond) // each program is where it waits
 	}
