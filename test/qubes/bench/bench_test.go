@@ -82,6 +82,45 @@ func TestKilledQubeEndsItsCalls(t *testing.T) {
 	}
 }
 
+// A paused qube does nothing, and goes on where it was; one that is killed then leaves
+// nothing, either.
+func TestAPausedQubeStandsStill(t *testing.T) {
+	b := bench.New(t, "bookworm")
+	vault := b.Boot("vault")
+	ticks := func() string {
+		text, _ := os.ReadFile(filepath.Join(vault.Home(), "ticks"))
+		return string(text)
+	}
+	if _, err := vault.User(t.Context(), "systemd-run --user --quiet sh -c 'while sleep 0.01; do printf x >>ticks; done'"); err != nil {
+		t.Fatal(err)
+	}
+	if !within(5*time.Second, func() bool { return ticks() != "" }) {
+		t.Fatal("nothing runs")
+	}
+	for range 2 {
+		if err := vault.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		before := ticks()
+		time.Sleep(200 * time.Millisecond)
+		if ticks() != before {
+			t.Error("it runs while it is paused")
+		}
+		if err := vault.Unpause(); err != nil {
+			t.Fatal(err)
+		}
+		if !within(5*time.Second, func() bool { return ticks() != before }) {
+			t.Error("it does not go on")
+		}
+	}
+	if err := vault.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := vault.Kill(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Put must not follow a link that the qube's user has laid out on to the host.
 func TestPutStaysInTheQube(t *testing.T) {
 	b := bench.New(t, "bookworm")

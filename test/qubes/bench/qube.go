@@ -165,6 +165,12 @@ func (q *Qube) PID() int { return q.bench.state.PID(q.spec.Name) }
 // Kill ends the qube as pulling the plug does. It is no error if it does not run.
 func (q *Qube) Kill() error { return q.end(func() error { return nil }) }
 
+// Pause stops all that runs in the qube, as qvm-pause does. Its clocks go on.
+func (q *Qube) Pause() error { return q.bench.state.Freeze(q.spec.Name, true) }
+
+// Unpause lets a paused qube go on.
+func (q *Qube) Unpause() error { return q.bench.state.Freeze(q.spec.Name, false) }
+
 // Shutdown ends the qube as its systemd does it.
 func (q *Qube) Shutdown(ctx context.Context) error {
 	return q.end(func() error { return q.bench.state.Stop(ctx, q.spec.Name) })

@@ -107,6 +107,33 @@ func removeTree(dir string) error {
 	return nil
 }
 
+// Freeze stops every process of a running qube where it is, as Xen does with one that
+// is paused, or lets them go on. No clock stops meanwhile. It returns when it is so.
+func (s State) Freeze(name string, frozen bool) error {
+	qube, ok := s.find(name)
+	if !ok {
+		return fmt.Errorf("qube %q is not running", name)
+	}
+	value := "0"
+	if frozen {
+		value = "1"
+	}
+	if err := os.WriteFile(filepath.Join(qube.cgroup, "cgroup.freeze"), []byte(value), 0); err != nil {
+		return fmt.Errorf("freezing %q: %w", name, err)
+	}
+	for range 500 {
+		events, err := os.ReadFile(filepath.Join(qube.cgroup, "cgroup.events"))
+		if err != nil {
+			return fmt.Errorf("freezing %q: %w", name, err)
+		}
+		if strings.Contains(string(events), "frozen "+value) {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("qube %q does not freeze or thaw", name)
+}
+
 // sweepCgroups removes the cgroups of qubes whose supervisor is dead. Of those that
 // another PID namespace made (a container's, on this machine) nobody can tell here.
 func sweepCgroups() error {
