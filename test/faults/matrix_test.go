@@ -43,6 +43,8 @@ type cell struct {
 	t *testing.T
 	s service
 	f fault
+
+	request *asked // to which the fault happens, once it is sent
 }
 
 // result is a cell's place in the printed table.
@@ -94,6 +96,7 @@ func (c *cell) run() string {
 		within = 10 * time.Second
 	}
 	r := c.send(c.t.Context(), c.s, within, c.f.patience)
+	c.request = r
 	if c.f.during != nil {
 		c.await(r)
 		c.f.during(c)

@@ -25,7 +25,8 @@ func personFaults() []fault {
 			hang(c)
 		}, after: func(c *cell) { c.sendAway() }, want: denied},
 		// The guard ends its call with consentd, so that the next request makes another.
-		{name: "kill-consentd-connection-open", only: []string{"ssh"}, within: 50 * time.Second, stage: holding, patience: heldOpen(4),
+		{
+			name: "kill-consentd-connection-open", only: []string{"ssh"}, within: 50 * time.Second, stage: holding, patience: heldOpen(4),
 			before: func(c *cell) { c.callGranting() },
 			during: func(c *cell) {
 				c.onVault("pkill -KILL -x consentd; sleep 0.3")
@@ -33,7 +34,8 @@ func personFaults() []fault {
 			}, after: func(c *cell) {
 				c.onVault("systemctl --user stop granting")
 				c.sendAway()
-			}, want: map[string]want{"": {good: true, log: `(?s)prompt answered: allowed.*ready.*prompt answered: allowed`}}},
+			}, want: map[string]want{"": {good: true, log: `(?s)prompt answered: allowed.*ready.*prompt answered: allowed`}},
+		},
 	}
 }
 
@@ -72,22 +74,27 @@ func (c *cell) window() {
 	c.onVault(`for i in $(seq 500); do DISPLAY=:7 xdotool search --name "splitvault: work asks" && exit; sleep 0.02; done; exit 1`)
 }
 
-// nextAsked checks that the next request is asked about, and that a yes is one. On a
-// busy machine a key may come too early, after which the window is shown again.
+// nextAsked checks that the next request is asked about, and that a yes is one.
 func (c *cell) nextAsked() {
 	r := c.send(c.t.Context(), c.s, 30*time.Second, "")
 	c.window()
-	for ended := false; !ended; {
-		// Read first; the button that is chosen already is Deny.
-		c.onVault("sleep 1.2; DISPLAY=:7 xdotool key --delay 100 Tab Return")
-		select {
-		case <-r.ended:
-			ended = true
-		case <-time.After(2 * time.Second):
-		}
-	}
+	c.press(r, "Tab Return")
 	if a := r.answer(); !a.good(c.s) {
 		c.t.Errorf("the next request, allowed by a person, gets %q, %v", a.said, a.err)
+	}
+}
+
+// press has the person press keys until a request has ended: on a busy machine they may
+// come too early, after which the window is shown again.
+func (c *cell) press(r *asked, keys string) {
+	for {
+		// Read first; the button that is chosen already is Deny.
+		c.onVault("sleep 1.2; DISPLAY=:7 xdotool key --delay 100 " + keys)
+		select {
+		case <-r.ended:
+			return
+		case <-time.After(2 * time.Second):
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // faults are all of them.
 func faults() []fault {
-	return slices.Concat(qrexecFaults(), killFaults(), systemFaults(), personFaults())
+	return slices.Concat(qrexecFaults(), killFaults(), systemFaults(), personFaults(), pauseFaults())
 }
 
 // once is a fault of qrexec's that meets one call.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os/exec"
 	"regexp"
 	"strings"
 	"time"
@@ -74,38 +73,35 @@ func (a answer) good(s service) bool { return a.err == nil && s.good.MatchString
 
 // asked is a request on its way.
 type asked struct {
-	cmd   *exec.Cmd
-	out   bytes.Buffer
-	began time.Time
 	ended chan struct{}
-	err   error
-	ctx   context.Context //nolint:containedctx // the request's own deadline
-	stop  context.CancelFunc
+	got   answer // once it has ended
 }
 
 // send starts a request that has a time to end by itself. Before, if not empty, stands
 // before the command ("timeout 2").
 func (w *world) send(ctx context.Context, s service, within time.Duration, before string) *asked {
-	r := &asked{began: time.Now(), ended: make(chan struct{})}
-	r.ctx, r.stop = context.WithTimeout(ctx, within)
-	r.cmd = w.work.Command(r.ctx, machine.AsUser, strings.TrimSpace(before+" ./ask-"+s.name))
-	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	r := &asked{ended: make(chan struct{})}
+	began := time.Now()
+	ctx, stop := context.WithTimeout(ctx, within)
+	cmd := w.work.Command(ctx, machine.AsUser, strings.TrimSpace(before+" ./ask-"+s.name))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	go func() {
 		defer close(r.ended)
-		r.err = r.cmd.Run()
+		defer stop()
+		err := cmd.Run()
+		late := ctx.Err() != nil
+		if late {
+			err = errors.Join(errors.New("it did not end in time"), err)
+		}
+		r.got = answer{strings.TrimSpace(out.String()), time.Since(began), err, late}
 	}()
 	return r
 }
 
 func (r *asked) answer() answer {
 	<-r.ended
-	late := r.ctx.Err() != nil
-	r.stop()
-	err := r.err
-	if late {
-		err = errors.Join(errors.New("it did not end in time"), err)
-	}
-	return answer{strings.TrimSpace(r.out.String()), time.Since(r.began), err, late}
+	return r.got
 }
 
 // ask sends a request and waits for its end.
