@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/sshagent"
@@ -183,12 +185,18 @@ func (a *Agent) sign(ctx context.Context, c *conn, request sshagent.Frame) (ssha
 	start := time.Now()
 	reply, err := c.exchange(ctx, request, signTime)
 	refused := err == nil && reply.Type() == sshagent.TypeFailure && time.Since(start) > slow
-	if err != nil || refused {
+	if refused || err != nil && !ended(err) {
 		if errStrike := a.Turn.Strike(); errStrike != nil {
 			return sshagent.Frame{}, errors.Join(err, errStrike)
 		}
 	}
 	return reply, err
+}
+
+// ended tells whether an exchange failed as the agent itself ended, before it or in it:
+// then no question is left anywhere. The guard's own end of waiting is another error.
+func ended(err error) bool {
+	return slices.ContainsFunc([]error{errBroken, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // Reusable tells whether another client may follow on these connections: the

@@ -90,3 +90,48 @@ func TestOneQuestionInAnAgentAtATime(t *testing.T) {
 		t.Errorf("%d questions are in the agent", n)
 	}
 }
+
+// A question counts as left in an agent that goes on without its client, and not where
+// the agent itself has ended: what it asked ended with it, and the next one is new.
+func TestAnAgentThatEndsHasNoQuestionLeftInIt(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		ends  bool
+		tired bool
+	}{"the agent ends": {true, false}, "the client goes": {false, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			path := filepath.Join(dir, "agent")
+			listen(t, path, func(c net.Conn) {
+				reader := sshagent.NewReader(c, sshagent.MaxRequest, sshagent.FrameTime)
+				for {
+					frame, err := reader.Next()
+					if err != nil || frame.Type() == sshagent.TypeSignRequest && row.ends {
+						return
+					}
+					switch frame.Type() {
+					case sshagent.TypeExtension:
+						_, _ = c.Write([]byte{0, 0, 0, 1, 5})
+					case sshagent.TypeRequestIdentities:
+						_, _ = c.Write([]byte{0, 0, 0, 5, 12, 0, 0, 0, 0})
+					}
+				}
+			})
+			r := request(t, []byte("key"), []byte("data"))
+			var err error
+			for range 4 {
+				a := dial(t, path)
+				if a.Turn, err = turn.Open(dir, "work/agent"); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+				_, err = a.Sign(ctx, &bind.List{}, false, r)
+				cancel()
+			}
+			if err == nil || errors.Is(err, turn.ErrTired) != row.tired {
+				t.Errorf("the fourth gets %v", err)
+			}
+		})
+	}
+}
