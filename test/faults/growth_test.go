@@ -23,9 +23,10 @@ type size struct {
 // held is a kind of request whose programs are looked at while it goes on.
 type held struct {
 	name     string
-	args     []string // of the client
-	programs []string // in either qube
-	crowd    bool     // beside the oldest process of a program there may be others
+	args     []string    // of the client
+	programs []string    // in either qube
+	crowd    bool        // beside the oldest process of a program there may be others, and it may end
+	qube     *bench.Qube // in which the client is
 }
 
 // growth sends n requests of each kind, and looks at what serves them after the first
@@ -38,21 +39,26 @@ func (w *world) growth(t *testing.T, n int) {
 	must(t, second(w.vault.User(t.Context(), "splitvault pause work 3h")))
 	w.settled(t)
 	one := []string{"-n", strconv.Itoa(n)}
-	// A call is kept for a minute at most. Each client that comes to it sends some of
-	// the requests.
+	// Each client sends some of the requests. A call is kept for a minute at most, and
+	// then one of them places the next.
 	many := []string{"-n", strconv.Itoa(n), "-each", strconv.Itoa(max(1, n/200))}
 	for _, h := range []held{
-		{"ssh", one, []string{"ssh-relay", "qubes.Ssh", "ssh-agent"}, false},
-		{"asked", one, []string{"ssh-relay", "qubes.Ssh", "consentd"}, false},
-		{"clef", one, []string{"clef-relay", "clef"}, false},
-		{"pass", one, []string{"pass-relay", "gpg-agent"}, false},
+		{"ssh", one, []string{"ssh-relay", "qubes.Ssh", "ssh-agent"}, false, w.work},
+		{"asked", one, []string{"ssh-relay", "qubes.Ssh", "consentd"}, false, w.work},
+		{"clef", one, []string{"clef-relay", "clef"}, false, w.work},
+		{"pass", one, []string{"pass-relay", "gpg-agent"}, false, w.work},
 	} {
 		t.Run(h.name, func(t *testing.T) { w.grow(t, h) })
 	}
+	t.Run("net", func(t *testing.T) {
+		w.listen(t)
+		w.grow(t, held{"net", one, []string{"clef-net", "clef"}, false, w.vault})
+		must(t, second(w.vault.Root(t.Context(), "sh", "-c", "systemctl stop splitvault-clef-net.socket; rm /etc/splitvault/rules.toml")))
+	})
 	t.Run("warm", func(t *testing.T) {
 		warm := &cell{world: w, t: t, s: services()[0]}
 		relaySetting("Environment=SPLITVAULT_SSH_WARM=10s")(warm)
-		w.grow(t, held{"ssh", many, []string{"ssh-relay", "qubes.Ssh"}, true})
+		w.grow(t, held{"ssh", many, []string{"ssh-relay", "qubes.Ssh"}, true, w.work})
 		noRelaySetting(warm)
 		warm.onWork("systemctl --user stop 'splitvault-ssh@*.service'") // the keeper
 	})
@@ -61,9 +67,26 @@ func (w *world) growth(t *testing.T, n int) {
 	w.settled(t)
 }
 
+// listen has clef-net serve this qube's dapps beside the vault's Clef.
+func (w *world) listen(t *testing.T) {
+	t.Helper()
+	must(t, w.vault.Put(t.Context(), "/etc/splitvault/rules.toml", []byte(`
+[clef]
+backend = "http://127.0.0.1:8550"
+[[clef.peer]]
+address = "127.0.0.1"
+name = "dapp"
+[[clef.rule]]
+qube = "dapp"
+methods = ["account_list"]
+decision = "allow"
+`)))
+	must(t, second(w.vault.Root(t.Context(), "sh", "-c", "systemd-sysusers && systemd-tmpfiles --create /usr/lib/tmpfiles.d/splitvault.conf && systemctl start splitvault-clef-net.socket")))
+}
+
 // grow runs one, and compares.
 func (w *world) grow(t *testing.T, h held) {
-	cmd := w.work.Command(t.Context(), machine.AsUser, append([]string{"./client", "-only", h.name}, h.args...)...)
+	cmd := h.qube.Command(t.Context(), machine.AsUser, append([]string{"./client", "-only", h.name}, h.args...)...)
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
@@ -86,7 +109,7 @@ func (w *world) grow(t *testing.T, h held) {
 		t.Logf("%-10s before %5d KiB, %2d threads, %2d descriptors; after %5d KiB, %2d, %2d", name, b.pss, b.threads, b.descriptors, a.pss, a.threads, a.descriptors)
 		ours := name != "clef" && name != "ssh-agent" && name != "gpg-agent"
 		switch {
-		case a.pid != b.pid:
+		case a.pid != b.pid && !h.crowd:
 			t.Errorf("%s: it was process %d, and is %d", name, b.pid, a.pid)
 		case a.descriptors > b.descriptors+1 || ours && a.threads > b.threads+moreThreads:
 			t.Errorf("%s: %d descriptors and %d threads, and %d and %d in the end", name, b.descriptors, b.threads, a.descriptors, a.threads)
@@ -107,13 +130,13 @@ const (
 	moreThreads = 2
 )
 
-// measure tells of each of the user's processes its name, number, memory, threads and
-// descriptors, the oldest first; and of the files in which we keep something, but what
-// follows an audit file that grew.
-const measure = `for p in $(ps -u user -o pid= --sort=start_time,pid); do
+// measure tells of each process its name, number, memory, threads and descriptors, the
+// oldest first; and of the files in which we keep something, but what follows an audit
+// file that grew, and the few that slots are made of.
+const measure = `for p in $(ps -e -o pid= --sort=start_time,pid); do
 	echo "process $(cat /proc/$p/comm) $p $(sed -n 's/^Pss: *//p' /proc/$p/smaps_rollup | tr -dc 0-9) $(sed -n 's/^Threads:\s*//p' /proc/$p/status) $(ls /proc/$p/fd | wc -l)"
 done 2>/dev/null
-find /run/user/1000/splitvault /home/user/.local/state/splitvault -type f ! -name 'audit.[0-9]*' -printf 'file %p\n' 2>/dev/null | sort`
+find /run/user/1000/splitvault /home/user/.local/state/splitvault /run/splitvault /var/lib/splitvault -type f ! -name 'audit.[0-9]*' ! -path '*/slots/*' -printf 'file %p\n' 2>/dev/null | sort`
 
 // sizes waits for the client to stop, and looks at the programs, once each is one
 // process: what served an earlier client may still be about to end.

@@ -120,9 +120,9 @@ func newWorld(t *testing.T, kit *bench.Kit, suite string, client []byte) *world 
 	for _, s := range services() {
 		must(t, w.work.Put(ctx, "ask-"+s.name, []byte("#!/bin/sh\n"+s.request)))
 	}
-	must(t, w.work.Put(ctx, "client", client))
-	must(t, second(w.work.User(ctx, "chmod 700 client")))
 	for _, q := range []*bench.Qube{w.vault, w.work} {
+		must(t, q.Put(ctx, "client", client))
+		must(t, second(q.User(ctx, "chmod 700 client")))
 		must(t, q.Put(ctx, "/usr/local/bin/census", []byte(census)))
 	}
 	for _, s := range services() {

@@ -11,16 +11,22 @@ import (
 )
 
 const (
-	clefURL = "http://127.0.0.1:8550"
+	clefURL = "http://127.0.0.1:8550" // the relay's in work, Clef's own in the vault
+	netURL  = "http://127.0.0.1:8551" // clef-net's
 	account = "0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"
 )
 
 var isSignature = regexp.MustCompile(`^"0x[0-9a-f]{130}"$`)
 
-type clefSession struct{ client *http.Client }
+type clefSession struct {
+	url    string
+	client *http.Client
+}
 
-func newClef() session {
-	return &clefSession{&http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: patience}}
+func newClef(url string) func() session {
+	return func() session {
+		return &clefSession{url, &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: patience}}
+	}
 }
 
 func (s *clefSession) close() { s.client.CloseIdleConnections() }
@@ -58,7 +64,7 @@ func (s *clefSession) forbidden(method, origin, params string) (string, error) {
 var errRefused = errors.New("refused")
 
 func (s *clefSession) ask(method, origin, params string) (string, error) {
-	r, err := http.NewRequest(http.MethodPost, clefURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
+	r, err := http.NewRequest(http.MethodPost, s.url, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
 	if err != nil {
 		return "", err
 	}

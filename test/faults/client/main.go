@@ -44,10 +44,10 @@ func main() {
 	length := flag.Duration("for", 0, "how long")
 	n := flag.Int("n", 0, "how many requests on one connection")
 	each := flag.Int("each", 0, "how many requests on a connection, if not all")
-	only := flag.String("only", "", "ssh, clef, pass or asked")
+	only := flag.String("only", "", "ssh, clef, net, pass or asked")
 	flag.Parse()
 	sessions := map[string]func() session{
-		"ssh": newSSH("file"), "asked": newSSH("asked"), "clef": newClef, "pass": newPass,
+		"ssh": newSSH("file"), "asked": newSSH("asked"), "clef": newClef(clefURL), "net": newClef(netURL), "pass": newPass,
 	}
 	var err error
 	switch {
@@ -123,18 +123,16 @@ func count(open func() session, n, each int) error {
 			s.close()
 			s = open()
 		}
-		if i == n/4 {
-			if err := stop(in); err != nil {
-				return err
-			}
-		}
 		// The first of each kind: not what is forbidden.
 		if what, err := s.request(i * kinds); err != nil {
 			return fmt.Errorf("request %d, %s: %w", i, what, err)
 		}
-	}
-	if each < n {
-		s.close()
+		// The connection is open: whatever was kept of others', something serves it.
+		if i+1 == max(1, n/4) {
+			if err := stop(in); err != nil {
+				return err
+			}
+		}
 	}
 	return stop(in)
 }
