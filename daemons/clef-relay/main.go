@@ -68,7 +68,10 @@ func run(args []string, stdout, stderr io.Writer, newLog func() *logrus.Logger) 
 	// Whoever stops the relay ends its call, too.
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	return serve(ctx, log, conn, config)
+	code := serve(ctx, log, conn, config)
+	_ = conn.Close() // the client need not see the last call's end
+	config.Dialer.Wait()
+	return code
 }
 
 // serve serves the client to its end. Whatever ends it is no failure of the unit,

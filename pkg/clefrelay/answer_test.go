@@ -3,12 +3,14 @@ package clefrelay
 import (
 	"context"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/splitvault/splitvault/pkg/origin"
+	"github.com/splitvault/splitvault/pkg/slots"
 )
 
 func TestOneRequestIsOneCallNamedAfterItsMethod(t *testing.T) {
@@ -100,7 +102,10 @@ func TestErrorsOfACall(t *testing.T) {
 		"cut in an answer":       {`printf '{"jsonrpc":"2.0","id":"relay","result":'; exit 255`, unreachable + "the connection broke", "the connection broke"},
 		"killed in an answer":    {`printf '{"jsonrpc":"2.0","id":"relay","result":'; kill -9 $$`, unreachable + "qrexec-client-vm was ended by signal 9", "signal 9"},
 		"guard killed in one":    {`printf '{"jsonrpc":"2.0","id":"relay","result":'; exit 137`, unreachable + "the service in VAULT failed with exit code 137", "exit code 137"},
-		"two answers":            {answering(`"result":1`) + ";" + answering(`"result":2`), unreachable, "no answer of a signer"},
+		"two answers":            {answering(`"result":1`) + ";" + answering(`"result":2`), `{"jsonrpc":"2.0","id":7,"result":1}`, ""},
+		"text after the answer":  {answering(`"result":1`) + "; echo Goodbye", `{"jsonrpc":"2.0","id":7,"result":1}`, ""},
+		"an answer in lines":     {`printf '{"jsonrpc":"2.0",\n"id":"relay",\n"result":1}'`, `{"jsonrpc":"2.0","id":7,"result":1}`, ""},
+		"lines and text after":   {`printf '{"jsonrpc":"2.0",\n"id":"relay",\n"result":1}\nGoodbye\n'`, unreachable, "no answer of a signer"},
 		"another's answer":       {`printf '{"jsonrpc":"2.0","id":1,"result":1}'`, unreachable, "no answer of a signer"},
 		"an endless answer":      {`cat /dev/zero`, unreachable, "no answer of a signer"},
 		"a child left behind":    {`sleep 30 & echo; exit 126`, unreachable, "no answer of a signer"},
@@ -186,8 +191,9 @@ func TestOnlyEqualRequestsOfOneOriginJoin(t *testing.T) {
 func TestEqualRequestsToTwoVaultsDoNotJoin(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, `while [ ! -e go ]; do sleep 0.02; done; `+answering(`"result":"0x01"`))
-	config, dialer := *v.relay.Config, *v.relay.Config.Dialer
-	dialer.Target, config.Dialer = "other", &dialer
+	config, dialer := *v.relay.Config, &Dialer{Client: v.relay.Config.Dialer.Client, Target: "other"}
+	config.Dialer = dialer
+	t.Cleanup(dialer.Wait)
 	other := &Relay{Config: &config, Client: v.relay.Client, Report: v.relay.Report, Call: dialer.Call}
 	var all sync.WaitGroup
 	for _, relay := range []*Relay{v.relay, other} {
@@ -239,6 +245,40 @@ func TestACallWhoseClientIsGoneEnds(t *testing.T) {
 	}
 	if strings.Contains(v.logged(), "not served") {
 		t.Errorf("a client that went away is told of as a fault: %s", v.logged())
+	}
+}
+
+// What is a whole answer need not wait for the end of the call, which is milliseconds
+// away; but the call has its place until it has ended, and the relay ends after it.
+func TestAWholeAnswerDoesNotWaitForTheCallsEnd(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, answering(`"result":1`)+"; echo $$ >pid; exec sleep 60")
+	dialer := v.relay.Config.Dialer
+	dialer.Pool = slots.New(v.dir, "clef", 1)
+	start := time.Now()
+	if got := v.ask(t, request("7", "account_list", "[]")); !strings.Contains(got, `"result":1`) {
+		t.Fatalf("got %s", got)
+	}
+	if took := time.Since(start); took >= endGrace {
+		t.Errorf("the answer came after %v", took)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if slot, err := dialer.Pool.Acquire(soon); err == nil {
+		t.Error("its place is free before it has ended")
+		_ = slot.Release()
+	}
+	dialer.Wait()
+	if took := time.Since(start); took < endGrace || took > 10*time.Second {
+		t.Errorf("the call ended after %v", took)
+	}
+	slot, err := dialer.Pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = slot.Release()
+	if pid := strings.TrimSpace(v.file("pid")); pid == "" || exec.Command("kill", "-0", pid).Run() == nil {
+		t.Errorf("process %q is left", pid)
 	}
 }
 

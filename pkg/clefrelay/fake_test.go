@@ -48,6 +48,7 @@ func newVault(t *testing.T, script string) *vault {
 	stub.Script(t, client, text)
 	config := &Config{Dialer: &Dialer{Client: client, Target: qrexec.Default}, Base: dir, Self: "work"}
 	config.Join = &join.Group{Dir: dir}
+	t.Cleanup(config.Dialer.Wait)
 	log := logrus.New()
 	log.SetOutput(v)
 	log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
