@@ -11,8 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/splitvault/splitvault/pkg/audit"
+	"github.com/splitvault/splitvault/pkg/crash"
 	"github.com/splitvault/splitvault/pkg/journal"
 	"github.com/splitvault/splitvault/pkg/qrexec"
+	"github.com/splitvault/splitvault/pkg/rundir"
 	"github.com/splitvault/splitvault/pkg/stdio"
 )
 
@@ -44,12 +46,16 @@ func Begin(name string, fields func(qrexec.Caller) logrus.Fields, stderr *os.Fil
 	// the program with a code that is qrexec's.
 	signal.Ignore(unix.SIGPIPE)
 	// Standard error is shown in the calling qube: one line at most.
-	client, err := stdio.TakeStderr(stdio.JournalStream, "splitvault-"+name)
+	file, earlier, unkept := crashFile(name)
+	client, err := stdio.TakeStderr(file)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: internal error\n", name)
 		return nil, ExitInternal
 	}
 	log := journal.New(name, journal.Foreign)
+	for _, trace := range earlier { // not of this call, nor of those that are limited for its qube
+		log.WithField(journal.Err, trace).Error("an earlier call crashed")
+	}
 	call = &Call{name: name, client: client, start: time.Now()}
 	call.Caller, err = qrexec.CallerFrom(os.Getenv)
 	if err != nil {
@@ -68,8 +74,26 @@ func Begin(name string, fields func(qrexec.Caller) logrus.Fields, stderr *os.Fil
 	if err != nil {
 		call.Log.WithField(journal.Err, err).Error("no audit file: the journal alone has what was given")
 	}
+	if unkept != nil {
+		call.Log.WithField(journal.Err, unkept).Warn("no file for what a crash would say")
+	}
 	call.Log.Info("call opened")
 	return call, ExitOK
+}
+
+// crashFile opens what descriptor 2 is to lead to, and returns what earlier calls left
+// there. It leads nowhere if there is no such file: who waits for an answer does not
+// depend on it. The error is to be logged.
+func crashFile(name string) (file *os.File, earlier []string, err error) {
+	dir, err := rundir.Make(rundir.Base(os.Getenv), "crash")
+	if err == nil {
+		file, earlier, err = crash.Open(dir, name)
+	}
+	if file == nil {
+		// Without this one, too, TakeStderr fails.
+		file, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
+	return file, earlier, err
 }
 
 // Took is how long the call has lasted, in milliseconds, for its last line.

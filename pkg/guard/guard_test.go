@@ -41,11 +41,18 @@ func guard(does string) int {
 		fmt.Printf("%s %s %s\n", call.Caller.Qube, call.Caller.Service, call.Caller.Argument)
 	case "crash":
 		panic("a secret of the vault")
+	case "parent":
+		parent()
+	case "wait":
+		fmt.Println("begun")
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "write":
 		_, _ = io.Copy(io.Discard, os.Stdin) // until the reader has gone
 		if _, err := os.Stdout.WriteString("an answer"); err != nil {
 			return ExitInternal
 		}
+	default:
+		return die(does)
 	}
 	return ExitOK
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +24,8 @@ func TestMain(m *testing.M) {
 		os.Exit(waitForDeadline())
 	case "crash":
 		crash()
+	case "open":
+		openAt()
 	}
 }
 
@@ -52,14 +52,31 @@ func waitForDeadline() int {
 	return 0
 }
 
-func crash() {
-	client, err := TakeStderr(os.Getenv("STREAM"), "splitvault-test")
+// take takes standard error, for the file that is to be at descriptor 2.
+func take() (client *os.File) {
+	// Without one it must fail.
+	instead, _ := os.OpenFile(os.Getenv("INSTEAD"), os.O_WRONLY|os.O_APPEND, 0)
+	client, err := TakeStderr(instead)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Fprintln(client, "generic line")
+	return client
+}
+
+func crash() {
+	fmt.Fprintln(take(), "generic line")
 	panic("what the vault knows")
+}
+
+// openAt says which descriptors lead to the file.
+func openAt() {
+	take()
+	for fd := range 64 {
+		if to, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil && to == os.Getenv("INSTEAD") {
+			fmt.Print(fd, " ")
+		}
+	}
 }
 
 func child(t *testing.T, what string, env ...string) *exec.Cmd {
@@ -124,31 +141,14 @@ func TestFilesWithoutDeadlinesAreRefused(t *testing.T) {
 }
 
 // Standard error is shown in the calling qube.
-func TestACrashTellsTheJournalAndNotTheClient(t *testing.T) {
+func TestACrashTellsTheFileAndNotTheClient(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "journal")
-	if err != nil {
+	path := filepath.Join(t.TempDir(), "crash")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	stream := filepath.Join(dir, "stdout")
-	listener, err := net.Listen("unix", stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	got := make(chan string, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			got <- err.Error()
-			return
-		}
-		b, _ := io.ReadAll(conn)
-		got <- string(b)
-	}()
-	for name, path := range map[string]string{"journal": stream, "no journal": filepath.Join(dir, "none")} {
-		cmd := child(t, "crash", "STREAM="+path)
+	for name, instead := range map[string]string{"a file": path, "nowhere": os.DevNull} {
+		cmd := child(t, "crash", "INSTEAD="+instead)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 {
@@ -158,31 +158,31 @@ func TestACrashTellsTheJournalAndNotTheClient(t *testing.T) {
 			t.Errorf("%s: the client sees %q", name, stderr.String())
 		}
 	}
-	said := <-got
-	if !strings.HasPrefix(said, "splitvault-test\n\n3\n0\n0\n0\n0\n") || !strings.Contains(said, "panic: what the vault knows") {
-		t.Errorf("the journal got %q", said)
+	if said, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(said), "panic: what the vault knows\n\ngoroutine 1 [running]:\n") {
+		t.Errorf("the file has %q, %v", said, err)
 	}
 }
 
-func TestAJournalThatTakesNothingDoesNotHoldUpACrash(t *testing.T) {
+// The lock of a file ends with the process then.
+func TestOnlyDescriptor2KeepsTheFileOpen(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "journal")
-	if err != nil {
+	path := filepath.Join(t.TempDir(), "crash")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	stream := filepath.Join(dir, "stdout")
-	listener, err := net.Listen("unix", stream)
-	if err != nil {
-		t.Fatal(err)
+	cmd := child(t, "open", "INSTEAD="+path)
+	out, err := cmd.Output()
+	if err != nil || string(out) != "2 " {
+		t.Errorf("open at %q, %v", out, err)
 	}
-	defer listener.Close() // nobody accepts
-	cmd := child(t, "crash", "STREAM="+stream)
-	start := time.Now()
-	if err := cmd.Run(); err == nil {
-		t.Error("no crash")
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+}
+
+func TestWithoutAFileStandardErrorIsNotTaken(t *testing.T) {
+	t.Parallel()
+	cmd := child(t, "crash", "INSTEAD=/nonexistent")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if out, err := cmd.Output(); cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "taking standard error: ") || stderr.Len() > 0 {
+		t.Errorf("%v, %q, and on standard error %q", err, out, stderr.String())
 	}
 }

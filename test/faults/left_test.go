@@ -62,9 +62,9 @@ func (w *world) left(ctx context.Context) error {
 var changing = regexp.MustCompile(strings.Join([]string{
 	`^process (consentd|systemd-executo|\(sd-pam\)|dbus-daemon|ps):`,
 	`^descriptors consentd`,
-	// What is counted, and when a person was notified; locks that nobody holds; what
-	// follows a file that grew.
-	`^file /run/user/1000/splitvault/(log|rate|notified|slots|guards|holds|consent|S.consent|warm$)`,
+	// What is counted, and when a person was notified; locks that nobody holds, also for
+	// what a crash would say; what follows a file that grew.
+	`^file /run/user/1000/splitvault/(log|rate|notified|slots|guards|crash|holds|consent|S.consent|warm$)`,
 	`^file .local/state/splitvault/audit\.\d`,
 }, "|"))
 
