@@ -120,7 +120,7 @@ func (d *diagnosis) all(ctx context.Context) []Result {
 		results = append(results, more...)
 	}
 	if vault {
-		more, _ := row(ctx, d.contradiction, d.handler, d.rpcConfig, d.silence, d.rules, d.hosts, d.prompts, d.notices, d.agents, d.clefHandler, d.clefSigner, d.passHandler, d.passStore, d.audit, d.network)
+		more, _ := row(ctx, d.contradiction, d.handler, d.rpcConfig, d.silence, d.rules, d.hosts, d.prompts, d.notices, d.agents, d.clefHandler, d.clefSigner, d.passHandler, d.passStore, d.audit, d.crashes, d.network)
 		results = append(results, more...)
 	}
 	return results

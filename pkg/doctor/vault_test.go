@@ -204,6 +204,16 @@ func TestVaultFailures(t *testing.T) {
 			[]string{"[vault] chmod 600 " + auditFile},
 		},
 		{
+			"a guard that crashed",
+			func(f *fake) {
+				f.files[runtimeDir+"/splitvault/crash/pass-guard.0"] = file{mode: 0o600}
+				f.files[runtimeDir+"/splitvault/crash/pass-guard.1"] = file{mode: 0o600, text: "panic: gone\n"}
+				f.files[runtimeDir+"/splitvault/crash/pass-guard.2"] = file{mode: fs.ModeSymlink | 0o777, text: "x"}
+			},
+			"crash", Warning,
+			[]string{"not in the journal yet: " + runtimeDir + "/splitvault/crash/pass-guard.1", "[vault] less " + runtimeDir + "/splitvault/crash/pass-guard.1", "report it"},
+		},
+		{
 			"an audit file that is a link", func(f *fake) { f.files[auditFile] = file{mode: fs.ModeSymlink | 0o777} },
 			"audit", Warning,
 			[]string{"[vault] mv " + auditFile},
