@@ -259,8 +259,48 @@ func TestWhatIsMissingEndsTheCall(t *testing.T) {
 			row.guard.Qube, row.guard.Log = "work", log
 			c := serve(t, &row.guard, hook)
 			c.refused(row.request)
-			if err := c.end(5 * time.Second); !errors.Is(err, row.want) {
-				t.Errorf("ended with %v, want %v", err, row.want)
+			select {
+			case err := <-c.ended:
+				if !errors.Is(err, row.want) {
+					t.Errorf("ended with %v, want %v", err, row.want)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("it does not end")
+			}
+		})
+	}
+}
+
+// ssh tries its next key at once when one is refused: a rule that allows that one must
+// not be missed because the first needed a person.
+func TestAClientThatTriesItsNextKeyIsServedByTheSameCall(t *testing.T) {
+	t.Parallel()
+	k, next := ed25519Key(t, "asked"), ed25519Key(t, "allowed")
+	both := "[[ssh.rule]]\nqube = \"work\"\nkeys = [\"" + k.fingerprint() + "\"]\ndecision = \"ask\"\n" + allowAll
+	ended := make(chan struct{})
+	for name, g := range map[string]*sshguard.Guard{
+		"nobody who could be asked":  {},
+		"consentd ends in a request": {Person: &person{asked: make(chan consent.Request, 9), err: io.EOF, broken: true}, PersonEnded: ended},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := sync.OnceFunc(func() { close(ended) })
+			if g.PersonEnded == nil {
+				end = func() {}
+			}
+			log, hook := logtest.NewNullLogger()
+			g.Qube, g.Log, g.Rules = "work", log, parseRules(t, both)
+			g.Agents = []sshguard.Agent{newVault(t, k.AddedKey, next.AddedKey)}
+			c := serve(t, g, hook)
+			for range 5 {
+				c.refused(k.ask(t, sshsig("git")))
+				end()
+				if reply := c.ask(next.ask(t, sshsig("git"))); reply.Type() != sshagent.TypeSignResponse {
+					t.Fatalf("the key that is allowed gets %v", reply.Type())
+				}
+			}
+			if err := <-c.ended; !errors.Is(err, sshguard.ErrPerson) {
+				t.Errorf("ended with %v", err)
 			}
 		})
 	}

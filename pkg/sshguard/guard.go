@@ -22,6 +22,7 @@ const (
 	maxProtocolErrors = 3                      // then the call ends
 	writeTime         = 60 * time.Second       // for a client that does not read its answer
 	endGrace          = 700 * time.Millisecond // for what was asked before the input ended
+	quiet             = time.Second            // after an answer, before a call that lacks something ends
 )
 
 // Agent is a real agent of the vault.
@@ -58,7 +59,7 @@ type Guard struct {
 	Qube   string          // dom0's word
 	Agent  rules.AgentName // what the client asked for
 	Rules  rules.SSH
-	Agents []Agent // none: a request that needs one fails, and ends the call
+	Agents []Agent // none: a request that needs one fails, and the call ends when it is quiet
 	Log    logrus.FieldLogger
 	// KnownHosts are the vault's own; nil knows nobody. Candidates are names that
 	// its hashed entries may stand for.
@@ -68,7 +69,7 @@ type Guard struct {
 	// is missing counts as used up.
 	Rates map[string]*rate.Counter
 	// Person answers where the rules ask; nil: nobody can be asked, and the call ends
-	// after the first question, as the next one may reach somebody.
+	// when it is quiet after a question, as the next one may reach somebody.
 	Person Person
 	// Notices are told of uses by rules with notify; nil: nobody is told.
 	Notices Notices
@@ -78,8 +79,8 @@ type Guard struct {
 	// AgentEnded is closed when one of Agents has ended: a call in which nothing is
 	// outstanding ends then, and the next one finds the agent's successor. May be nil.
 	AgentEnded <-chan struct{}
-	// PersonEnded is closed when what asks Person, or shows Notices, has ended: the
-	// same follows, as a confined guard cannot connect to another. May be nil.
+	// PersonEnded is closed when what asks Person, or shows Notices, has ended: a call
+	// that is quiet ends then, as a confined guard cannot connect to another. May be nil.
 	PersonEnded <-chan struct{}
 	// Lost is not nil if a line of Log that says what was given went nowhere: what
 	// cannot be recorded is not given. May be nil.
@@ -92,6 +93,8 @@ type Guard struct {
 	shown    string // what the last list said
 	badHosts bool   // that lines of KnownHosts cannot be read was said
 	nobody   bool   // a question had no Person
+	lacks    error  // why another call may serve more, nil if none would
+	answered time.Time
 }
 
 // Stats are counted while the guard serves.
@@ -113,7 +116,7 @@ var (
 	// to the agents anew, which a confined guard cannot do.
 	ErrAgent = errors.New("there is no agent, or one failed or has ended")
 	// ErrPerson says the same of what asks a person.
-	ErrPerson = errors.New("what asks a person failed or has ended")
+	ErrPerson = errors.New("nobody can be asked, or what asks a person failed or has ended")
 )
 
 // Serve answers messages until the client's end or ctx's, whose cause it then
@@ -155,9 +158,10 @@ func (g *Guard) Serve(ctx context.Context, in sshagent.Source, out Writer) error
 				return fmt.Errorf("%w: too many messages that no client sends", ErrBadRequest)
 			}
 		}
-		if err := g.broken(class); err != nil {
-			return err
+		if g.broken() {
+			return ErrAgent
 		}
+		g.miss(class)
 	}
 }
 
@@ -228,21 +232,26 @@ func (g *Guard) reset() sshagent.Frame {
 	return sshagent.Success()
 }
 
-// broken tells what this call cannot be served with any more, or could not from its
-// start, so that requests are refused that the next call may answer.
-func (g *Guard) broken(last sshagent.Class) error {
+func (g *Guard) broken() bool {
 	for _, a := range g.Agents {
 		if a.Broken() {
-			return ErrAgent
+			return true
 		}
 	}
-	// A binding needs no agent; a call that ended after one would be as far as any gets.
+	return false
+}
+
+// miss notes what this call lacks and another may have. It can still serve what needs
+// nothing of that, so it ends only when its client has been quiet for a while: a client
+// that was refused one key tries the next at once, and a call for each is a prompt in
+// dom0 for each.
+func (g *Guard) miss(last sshagent.Class) {
+	g.answered = time.Now()
 	wanted := last == sshagent.List || last == sshagent.Sign
-	if wanted && len(g.Agents) == 0 && g.Rules.Serves(g.Qube, string(g.Agent)) {
-		return ErrAgent
+	switch {
+	case wanted && len(g.Agents) == 0 && g.Rules.Serves(g.Qube, string(g.Agent)):
+		g.lacks = ErrAgent
+	case g.nobody, g.Person != nil && g.Person.Broken():
+		g.lacks = ErrPerson
 	}
-	if g.nobody || g.Person != nil && g.Person.Broken() {
-		return ErrPerson
-	}
-	return nil
 }

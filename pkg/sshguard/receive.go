@@ -43,16 +43,25 @@ func receive(ctx context.Context, cancel context.CancelCauseFunc, reader *sshage
 // next prefers the client's end to further messages, and those to the end of what
 // they would be answered with.
 func (g *Guard) next(ctx context.Context, incoming <-chan message) (message, error) {
-	var ended error
-	select {
-	case <-ctx.Done():
-		return message{}, context.Cause(ctx)
-	case m := <-incoming:
-		return m, context.Cause(ctx)
-	case <-g.AgentEnded:
-		ended = ErrAgent
-	case <-g.PersonEnded:
-		ended = ErrPerson
+	personEnded, ended := g.PersonEnded, error(nil)
+	var lacking <-chan time.Time
+	if g.lacks != nil {
+		personEnded, lacking = nil, time.After(quiet-time.Since(g.answered))
+	}
+	for ended == nil {
+		select {
+		case <-ctx.Done():
+			return message{}, context.Cause(ctx)
+		case m := <-incoming:
+			return m, context.Cause(ctx)
+		case <-g.AgentEnded:
+			ended = ErrAgent
+		case <-personEnded:
+			g.lacks = ErrPerson
+			personEnded, lacking = nil, time.After(quiet-time.Since(g.answered))
+		case <-lacking:
+			ended = g.lacks
+		}
 	}
 	select {
 	case m := <-incoming:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	logtest "github.com/sirupsen/logrus/hooks/test"
 	"golang.org/x/crypto/ssh"
@@ -351,8 +352,13 @@ func TestTheEndOfAnIdlePeerEndsTheCall(t *testing.T) {
 			t.Fatalf("%d keys are listed", len(ids))
 		}
 		t.Cleanup(func() {
-			if err := <-c.ended; !errors.Is(err, row.want) {
-				t.Errorf("%s: ended by %v", name, err)
+			select {
+			case err := <-c.ended:
+				if !errors.Is(err, row.want) {
+					t.Errorf("%s: ended by %v", name, err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Errorf("%s: it does not end", name)
 			}
 		})
 	}

@@ -29,7 +29,7 @@ func personFaults() []fault {
 			name: "kill-consentd-connection-open", only: []string{"ssh"}, within: 50 * time.Second, stage: holding, patience: heldOpen(4),
 			before: func(c *cell) { c.callGranting() },
 			during: func(c *cell) {
-				c.onVault("pkill -KILL -x consentd; sleep 0.3")
+				c.onVault("pkill -KILL -x consentd; sleep 1.5")
 				c.onWork("printf '\\n\\n' >go")
 			}, after: func(c *cell) {
 				c.onVault("systemctl --user stop granting")
