@@ -184,8 +184,9 @@ const slow = 2 * time.Second
 func (a *Agent) sign(ctx context.Context, c *conn, request sshagent.Frame) (sshagent.Frame, error) {
 	start := time.Now()
 	reply, err := c.exchange(ctx, request, signTime)
-	refused := err == nil && reply.Type() == sshagent.TypeFailure && time.Since(start) > slow
-	if refused || err != nil && !ended(err) {
+	asked := time.Since(start) > slow
+	refused := err == nil && reply.Type() == sshagent.TypeFailure && asked
+	if refused || err != nil && (asked || !ended(err)) {
 		if errStrike := a.Turn.Strike(); errStrike != nil {
 			return sshagent.Frame{}, errors.Join(err, errStrike)
 		}
@@ -193,8 +194,9 @@ func (a *Agent) sign(ctx context.Context, c *conn, request sshagent.Frame) (ssha
 	return reply, err
 }
 
-// ended tells whether an exchange failed as the agent itself ended, before it or in it:
-// then no question is left anywhere. The guard's own end of waiting is another error.
+// ended tells whether an exchange failed as the agent closed the connection, before it
+// or in it, as it does when it ends: if it asked nobody, no question is left in it. The
+// guard's own end of waiting is another error.
 func ended(err error) bool {
 	return slices.ContainsFunc([]error{errBroken, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(e error) bool { return errors.Is(err, e) })
 }
