@@ -26,6 +26,9 @@ const (
 	Max = 256
 	// maxText is how much of a file is told: the reason and the first stacks.
 	maxText = 16 << 10
+	// maxTold is how many texts are told at a time: a journal that hangs takes
+	// some time for each, and a caller waits.
+	maxTold = 8
 )
 
 var (
@@ -45,7 +48,8 @@ func Path(dir, name string, n int) string {
 // Open returns a file for descriptor 2 of a process with that name ("ssh-guard"),
 // empty and for appending; dir is the user's own. Whatever holds it open holds its
 // lock. earlier is what dead processes have left, printable and bounded; it is in no
-// file any more, also where there is an error.
+// file any more, also where there is an error. What is more than eight of them leaves
+// for the next.
 func Open(dir, name string) (file *os.File, earlier []string, err error) {
 	err = ErrAllTaken
 	n := 0
@@ -61,7 +65,7 @@ func Open(dir, name string) (file *os.File, earlier []string, err error) {
 	}
 	// A crash of many at once is told by the next call, too. Here a look costs one
 	// system call for each file, as hardly ever there is something in one.
-	for ; n < Max; n++ {
+	for ; n < Max && len(earlier) < maxTold; n++ {
 		path := Path(dir, name, n)
 		var st unix.Stat_t
 		if unix.Lstat(path, &st) != nil {

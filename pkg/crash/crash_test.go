@@ -172,7 +172,7 @@ func TestATraceOfTenMegabytesIsBounded(t *testing.T) {
 	leave(t, file, "panic: "+strings.Repeat("x", 10<<20))
 	_, earlier := begin(t, dir)
 	if len(earlier) != 1 || len(earlier[0]) > maxText+100 || !strings.HasSuffix(earlier[0], "\n(cut: there were 10469383 bytes more)") {
-		t.Fatalf("told %d, the first of %d bytes", len(earlier), len(earlier[0]))
+		t.Fatalf("told %d: %.300q", len(earlier), earlier)
 	}
 	if names := files(t, dir); len(names) != 1 {
 		t.Errorf("files %q", names)

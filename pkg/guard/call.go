@@ -46,12 +46,12 @@ func Begin(name string, fields func(qrexec.Caller) logrus.Fields, stderr *os.Fil
 	// the program with a code that is qrexec's.
 	signal.Ignore(unix.SIGPIPE)
 	// Standard error is shown in the calling qube: one line at most.
-	file, earlier, unkept := crashFile(name)
-	client, err := stdio.TakeStderr(file)
+	client, err := stdio.TakeStderr()
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: internal error\n", name)
 		return nil, ExitInternal
 	}
+	earlier, unkept := keepCrash(name)
 	log := journal.New(name, journal.Foreign)
 	for _, trace := range earlier { // not of this call, nor of those that are limited for its qube
 		log.WithField(journal.Err, trace).Error("an earlier call crashed")
@@ -81,19 +81,19 @@ func Begin(name string, fields func(qrexec.Caller) logrus.Fields, stderr *os.Fil
 	return call, ExitOK
 }
 
-// crashFile opens what descriptor 2 is to lead to, and returns what earlier calls left
-// there. It leads nowhere if there is no such file: who waits for an answer does not
-// depend on it. The error is to be logged.
-func crashFile(name string) (file *os.File, earlier []string, err error) {
+// keepCrash lets descriptor 2 lead to a file, and returns what earlier calls left in
+// such. It leads nowhere if there is none: who waits for an answer does not depend on
+// it. The error is to be logged.
+func keepCrash(name string) (earlier []string, err error) {
 	dir, err := rundir.Make(rundir.Base(os.Getenv), "crash")
-	if err == nil {
-		file, earlier, err = crash.Open(dir, name)
+	if err != nil {
+		return nil, err
 	}
-	if file == nil {
-		// Without this one, too, TakeStderr fails.
-		file, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	file, earlier, err := crash.Open(dir, name)
+	if file != nil {
+		err = stdio.LeadStderr(file)
 	}
-	return file, earlier, err
+	return earlier, err
 }
 
 // Took is how long the call has lasted, in milliseconds, for its last line.
