@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// endGrace is the time a call has to end after the end of its output.
+	// endGrace is the time a call has to end after its answer, or the end of its output.
 	endGrace = 500 * time.Millisecond
 	// drainGrace is the time for what the client program wrote before it ended.
 	drainGrace = time.Second
