@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -51,9 +52,11 @@ func (w *world) growth(t *testing.T, n int) {
 		t.Run(h.name, func(t *testing.T) { w.grow(t, h) })
 	}
 	t.Run("net", func(t *testing.T) {
+		t.Cleanup(func() {
+			must(t, second(w.vault.Root(context.Background(), "sh", "-c", "systemctl stop splitvault-clef-net.socket; rm -f /etc/splitvault/rules.toml")))
+		})
 		w.listen(t)
 		w.grow(t, held{"net", one, []string{"clef-net", "clef"}, false, w.vault})
-		must(t, second(w.vault.Root(t.Context(), "sh", "-c", "systemctl stop splitvault-clef-net.socket; rm /etc/splitvault/rules.toml")))
 	})
 	t.Run("warm", func(t *testing.T) {
 		warm := &cell{world: w, t: t, s: services()[0]}
