@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func (*logged) Levels() []logrus.Level { return logrus.AllLevels }
 // Fire writes an entry as journalctl --output=json would show it.
 func (l *logged) Fire(e *logrus.Entry) error {
 	entry := map[string]string{
-		"__CURSOR": "s=1", "__REALTIME_TIMESTAMP": fmt.Sprint(e.Time.UnixMicro()), "PRIORITY": "6",
+		"__CURSOR": "s=1", "__REALTIME_TIMESTAMP": fmt.Sprint(e.Time.UnixMicro()), "PRIORITY": "6", "_UID": strconv.Itoa(os.Getuid()),
 		"SYSLOG_IDENTIFIER": "splitvault-ssh-guard", "MESSAGE": e.Message,
 	}
 	for name, value := range e.Data {

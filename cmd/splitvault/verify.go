@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/splitvault/splitvault/pkg/auditlog"
 )
 
@@ -19,7 +21,11 @@ func verifyLog(ctx context.Context, out, notes io.Writer, asJSON bool) error {
 	if r.noFile != nil {
 		return fmt.Errorf("nothing to verify: %w", r.noFile)
 	}
-	verdict := auditlog.Verify(r.files, auditlog.Anchors(r.journal))
+	owner, err := ownerOf(r.dir)
+	if err != nil {
+		return err
+	}
+	verdict := auditlog.Verify(r.files, auditlog.Anchors(r.journal, owner))
 	if asJSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
@@ -34,4 +40,13 @@ func verifyLog(ctx context.Context, out, notes io.Writer, asJSON bool) error {
 		return exit(code)
 	}
 	return nil
+}
+
+// ownerOf is the user whose daemons write in a directory.
+func ownerOf(path string) (uid int, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, fmt.Errorf("looking whose %q is: %w", path, err)
+	}
+	return int(st.Uid), nil
 }

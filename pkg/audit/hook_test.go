@@ -77,7 +77,7 @@ func TestAnchorsGoToTheJournal(t *testing.T) {
 		if head, ok := e.Data[journal.AuditHead].(string); ok {
 			anchors = append(anchors, auditlog.Anchors([]auditlog.Event{{
 				Source: auditlog.FromJournal, Time: e.Time, Fields: map[string]string{journal.AuditHead: head},
-			}})...)
+			}}, 0)...)
 		}
 	}
 	files, _, err := auditlog.Load(p.state())

@@ -29,6 +29,7 @@ type Event struct {
 	Message string
 	Fields  map[string]string // by the names of package journal
 	Source  Source
+	UID     int // of the process, by journald's word; -1 where it has none
 }
 
 // Events returns the whole lines of the files, in the order of the files.
@@ -45,7 +46,7 @@ func Events(files []File) []Event {
 }
 
 func fromLine(l audit.Line) Event {
-	return Event{l.Time, l.Seq, l.Daemon, l.Level, l.Message, l.Fields, FromFile}
+	return Event{l.Time, l.Seq, l.Daemon, l.Level, l.Message, l.Fields, FromFile, -1}
 }
 
 // identity is what an event has in common in the file and in the journal.

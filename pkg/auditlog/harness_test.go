@@ -62,7 +62,7 @@ func (v *vault) Fire(e *logrus.Entry) error {
 	if head, ok := e.Data[journal.AuditHead]; ok {
 		v.anchors = append(v.anchors, auditlog.Anchors([]auditlog.Event{{
 			Source: auditlog.FromJournal, Time: v.now, Fields: map[string]string{journal.AuditHead: fmt.Sprint(head)},
-		}})...)
+		}}, 0)...)
 	}
 	return nil
 }

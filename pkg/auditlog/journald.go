@@ -154,6 +154,9 @@ func parseEntry(untrusted []byte) (e Event, cursor string, ok bool) {
 		Time: time.UnixMicro(stamp), Daemon: daemon, Level: level(text("PRIORITY")), Source: FromJournal,
 		Fields: make(map[string]string),
 	}
+	if e.UID, err = strconv.Atoi(text("_UID")); err != nil {
+		e.UID = -1
+	}
 	for _, name := range journal.Fields() {
 		if v := text("SPLITVAULT_" + strings.ToUpper(name)); v != "" {
 			e.Fields[name] = v
@@ -183,10 +186,15 @@ func level(priority string) string {
 	}
 }
 
-// Anchors returns the anchors among the events of the journal.
-func Anchors(events []Event) []Anchor {
+// Anchors returns the anchors among the events of the journal that belong to the files
+// of one user. Who may read all of it (root) finds those of other users, too: clef-net
+// has files of its own.
+func Anchors(events []Event, uid int) []Anchor {
 	var anchors []Anchor
 	for _, e := range events {
+		if e.UID != uid {
+			continue
+		}
 		seq, hash, ok := strings.Cut(e.Fields[journal.AuditHead], ":")
 		n, err := strconv.ParseUint(seq, 10, 64)
 		if ok && err == nil && len(hash) == 64 && e.Source == FromJournal {

@@ -22,7 +22,7 @@ func journalctl(t *testing.T, script string) auditlog.Journal {
 	return auditlog.Journal{Command: path}
 }
 
-const entry = `{"__CURSOR":"s=1;i=%d","__REALTIME_TIMESTAMP":"1795317300999999","_SOURCE_REALTIME_TIMESTAMP":"1795317300123456","PRIORITY":"4",` +
+const entry = `{"__CURSOR":"s=1;i=%d","__REALTIME_TIMESTAMP":"1795317300999999","_SOURCE_REALTIME_TIMESTAMP":"1795317300123456","PRIORITY":"4","_UID":"1000",` +
 	`"SYSLOG_IDENTIFIER":"splitvault-ssh-guard","MESSAGE":"request denied: no rule","SPLITVAULT_QUBE":"work","SPLITVAULT_CAUSE":"no rule",` +
 	`"SPLITVAULT_AUDIT_HEAD":"17:` + "%064d" + `","SPLITVAULT_PASSWORD":"x"}`
 
@@ -46,8 +46,14 @@ EOT
 	if e.Message != "request denied" || e.Level != "warning" || e.Daemon != "ssh-guard" || len(e.Fields) != 3 || e.Time.UnixMicro() != 1795317300123456 {
 		t.Errorf("%+v", e)
 	}
-	if a := auditlog.Anchors(events); len(a) != 1 || a[0].Seq != 17 || a[0].Hash != fmt.Sprintf("%064d", 5) {
+	if a := auditlog.Anchors(events, 1000); len(a) != 1 || a[0].Seq != 17 || a[0].Hash != fmt.Sprintf("%064d", 5) {
 		t.Errorf("%+v", a)
+	}
+	// Root reads those of clef-net, too, whose files are others.
+	for _, other := range []int{0, 999, -1} {
+		if a := auditlog.Anchors(events, other); len(a) != 0 {
+			t.Errorf("user %d has anchors of another: %+v", other, a)
+		}
 	}
 }
 
