@@ -15,7 +15,7 @@ import (
 // up ctx ends, and with it the prompt.
 func (g *Guard) ask(ctx context.Context, u use, v rules.Verdict) error {
 	if g.Person == nil {
-		g.nobody = true
+		g.lacks = ErrPerson
 		return errNoPerson
 	}
 	question := g.question(u)

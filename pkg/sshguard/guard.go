@@ -92,7 +92,6 @@ type Guard struct {
 	throttle throttle
 	shown    string // what the last list said
 	badHosts bool   // that lines of KnownHosts cannot be read was said
-	nobody   bool   // a question had no Person
 	lacks    error  // why another call may serve more, nil if none would
 	answered time.Time
 }
@@ -251,7 +250,7 @@ func (g *Guard) miss(last sshagent.Class) {
 	switch {
 	case wanted && len(g.Agents) == 0 && g.Rules.Serves(g.Qube, string(g.Agent)):
 		g.lacks = ErrAgent
-	case g.nobody, g.Person != nil && g.Person.Broken():
+	case g.Person != nil && g.Person.Broken():
 		g.lacks = ErrPerson
 	}
 }
